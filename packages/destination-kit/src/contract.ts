@@ -1,0 +1,293 @@
+/**
+ * All that the sync engine knows of a destination; each folder under `destinations/` exports one.
+ *
+ * Cast. A *person* comes from behavior-export. `prepare` turns them into *key sets*: one set is one row at the platform,
+ * exactly as it will be sent (digests; for some keys the value itself). The engine keeps the key sets in its ledger, packs
+ * rows of the same *lane* into batches, and `encode` makes a batch into bytes. Both are pure, so a batch can be encoded again,
+ * byte for byte, and preview shows what will be sent. `push` sends bytes; `settle` asks later what became of them.
+ *
+ * Everything that talks to the platform answers, or throws a `DestinationError` whose failure says what kind it is; the
+ * engine alone decides what follows from it (retry, wait, split, pause, stop).
+ */
+import type { Code } from '@audience-sync/errors/catalogue'
+import type { PlatformAnswer } from '@audience-sync/errors/app-error'
+import type { z } from 'zod'
+
+// ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export type IdentifierChoice = 'email' | 'phone' | 'name' | 'address' | 'gender' | 'birthDate' | 'mobileAdId' | 'externalId'
+export type Purpose = 'ads' | 'ads_ldu' | 'crm'
+export type Operation = 'add' | 'remove'
+
+/** One key that a row may carry. The list is stored by position: keys are only ever added at its end. */
+export interface KeyDefinition {
+  /** The platform's name, for example `EMAIL`. */
+  readonly name: string
+  /** How the value looks as sent: a SHA-256 in lower-case hex, or text. */
+  readonly form: 'sha256' | 'text'
+  /** A removal that carries just this key finds the person (SYNC.md C1, C2). */
+  readonly matchesAlone: boolean
+}
+
+/** A quota that the platform really has (R5). The engine keeps one bucket per scope and shares it between pods. */
+export interface QuotaDefinition {
+  readonly id: string
+  /** Whose bucket: the account's, or one for the whole installation (a cloud project). */
+  readonly scope: 'account' | 'installation'
+  /** Points that a call costs. */
+  readonly cost: { readonly read: number; readonly write: number }
+  /** Points, by the account's tier (`''`: no tier known), falling linearly to zero over `decaySeconds`. */
+  readonly capacity: Readonly<Record<string, number>>
+  readonly decaySeconds: number
+}
+
+export interface Manifest<S = unknown> {
+  readonly id: string
+  readonly title: string
+  readonly apiVersion: string
+  /** Settings of an audience; shown as JSON Schema. */
+  readonly settings: z.ZodType<S>
+  readonly keys: readonly KeyDefinition[]
+  readonly identifiers: readonly IdentifierChoice[]
+  /** Which permission of the person a send needs under these settings. */
+  purpose(settings: S): Purpose
+  /** Whether these settings make the person's value, or consent state, part of what is sent. */
+  sends(settings: S): { readonly value: boolean; readonly consent: boolean }
+  readonly limits: {
+    /** Rows in one call at most. */
+    readonly rowsPerCall: number
+    readonly nameLength: number
+    readonly descriptionLength: number
+    readonly audiencesPerAccount: number
+  }
+  /** People that an audience needs before it is exported, unless the audience says otherwise. */
+  readonly minimumSize: number
+  readonly quotas: readonly QuotaDefinition[]
+  /** True only where the vendor says that accepted calls are applied in the order they were accepted (SYNC.md C4). */
+  readonly keepsOrder: boolean
+  /** `answer`: applied when accepted. `settle`: the platform works on, `settle()` asks. */
+  readonly applies: 'answer' | 'settle'
+  /** `run`: the batches of one run, operation and lane are numbered in one session, the last one marked. */
+  readonly sessions: 'none' | 'run'
+  readonly normaliserVersion: number
+  /** Where a person reads of the platform's own troubles. */
+  readonly statusPage: string
+  readonly advice: readonly { readonly title: string; readonly text: string }[]
+  readonly sizeBands: readonly { readonly upTo: number | null; readonly band: string; readonly text: string }[]
+}
+
+export interface Person {
+  readonly customerId: string
+  readonly identifiers: {
+    readonly email?: string | undefined
+    readonly emails?: readonly string[] | undefined
+    readonly phone?: string | undefined
+    readonly firstName?: string | undefined
+    readonly lastName?: string | undefined
+    readonly gender?: string | undefined
+    readonly birthDate?: string | undefined
+    readonly city?: string | undefined
+    readonly region?: string | undefined
+    readonly postalCode?: string | undefined
+    readonly country?: string | undefined
+    readonly mobileAdId?: string | undefined
+    readonly externalId?: string | undefined
+  }
+  readonly consent?: {
+    readonly adUserData: 'granted' | 'denied' | 'unspecified'
+    readonly adPersonalization: 'granted' | 'denied' | 'unspecified'
+    readonly crm: 'granted' | 'denied' | 'unspecified'
+    readonly saleShareOptOut: boolean
+  }
+  readonly value?: number | undefined
+  readonly limitedDataUse?: boolean
+}
+
+/** What one audience chose, frozen for a run. */
+export interface SendConfig<S = unknown> {
+  readonly identifiers: readonly IdentifierChoice[]
+  readonly settings: S
+  /** For national phone numbers and missing countries; ISO 3166-1 alpha-2. */
+  readonly defaultCountry?: string | undefined
+}
+
+/** One row as sent: values in the order of `manifest.keys`, `''` where there is none. */
+export type KeySet = readonly string[]
+
+export interface DroppedField {
+  /** Field of `identifiers`, for example `phone`. */
+  readonly field: string
+  readonly code: Code
+}
+
+/** `rejected`: nothing of the person can be sent. */
+export type Prepared =
+  | { readonly sets: readonly KeySet[]; readonly dropped: readonly DroppedField[]; readonly rejected: null }
+  | { readonly sets: readonly []; readonly dropped: readonly DroppedField[]; readonly rejected: Code }
+
+export interface Session {
+  /** Positive, below 2^53, unique per account. */
+  readonly id: number
+  /** From 1. */
+  readonly seq: number
+  readonly last: boolean
+}
+
+export interface Batch<S = unknown> {
+  readonly operation: Operation
+  readonly audienceExternalId: string
+  readonly accountExternalId: string
+  readonly rows: readonly KeySet[]
+  readonly session: Session | null
+  readonly config: SendConfig<S>
+}
+
+/** Everything of a call but the credential. `body` is sent as it is. */
+export interface EncodedRequest {
+  readonly method: 'POST' | 'DELETE' | 'GET' | 'PATCH' | 'PUT'
+  /** With version, without host: `/v26.0/123/users`. */
+  readonly path: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Buffer
+}
+
+// ─── talking ────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+/** One call to the platform, as the calls log shows it: identifiers masked, no credential. */
+export interface CallRecord {
+  readonly method: string
+  readonly path: string
+  readonly startedAt: Date
+  readonly durationMs: number
+  /** Missing when no answer came. */
+  readonly status: number | null
+  readonly request: unknown
+  readonly response: unknown
+  readonly platformRequestId: string | null
+}
+
+/** Lives for one unit of work of one account. */
+export interface Context {
+  readonly accessToken: string
+  readonly proof?: string | undefined
+  readonly accountExternalId: string
+  /** Ends every call: the work was fenced off, or the process stops. */
+  readonly signal: AbortSignal
+  /** Total time a call may take; shorter than what is left of the lease (SYNC.md C16). */
+  readonly callTimeoutMs: number
+  onCall(record: CallRecord): void
+  /** What the answer's headers said of the quotas; the limiter follows it. */
+  onUsage(usage: Usage): void
+}
+
+export interface Usage {
+  readonly quota: string
+  /** Of the platform's own limit, 0 to 100 and above. */
+  readonly percent: number
+  /** Time until calls are taken again, where the platform says so. */
+  readonly regainAfterMs?: number | undefined
+  /** Tier that the platform named. */
+  readonly tier?: string | undefined
+}
+
+export type FailureKind =
+  | 'throttled' // the quota is used up: wait, costs no attempt
+  | 'unavailable' // surely not done: try again with backoff
+  | 'unknown' // may have been done: send the same bytes again
+  | 'busy' // the audience is being worked on: try again in a while
+  | 'auth' // token dead
+  | 'permission' // someone must grant something
+  | 'terms' // someone must sign something
+  | 'gone' // the audience is not there any more
+  | 'integrity' // the audience is flagged
+  | 'blocked' // the account is blocked for now: hours
+  | 'too_small' // a removal was refused because of the size it leaves
+  | 'rows' // some row of this batch is refused, and the answer does not say which: split it
+  | 'invalid' // the request is refused as a whole, splitting would not help
+
+export interface Failure {
+  readonly kind: FailureKind
+  readonly code: Code
+  readonly message: string
+  readonly retryAfterMs?: number | undefined
+  readonly platform?: PlatformAnswer | undefined
+  /** Where the user can mend it. */
+  readonly link?: string | undefined
+}
+
+export class DestinationError extends Error {
+  override readonly name = 'DestinationError'
+  readonly failure: Failure
+  constructor(failure: Failure, cause?: unknown) {
+    super(failure.message, { cause })
+    this.failure = failure
+  }
+}
+
+export interface RowRejection {
+  /** Index in the batch. */
+  readonly row: number
+  readonly code: Code
+  readonly platform?: PlatformAnswer | undefined
+}
+
+/** The platform took the batch; whether it matched anybody is another question. */
+export interface Accepted {
+  readonly rejections: readonly RowRejection[]
+  /** Rows that the platform counted as refused without naming them (SYNC.md C24). */
+  readonly unnamedRejections: number
+  /** What proves it: session, request id, trace id. No identifiers. */
+  readonly receipt: Readonly<Record<string, unknown>>
+  /** By the platform's own clock, from the answer's `Date` (SYNC.md C20). */
+  readonly acceptedAt: Date
+}
+
+export interface AcceptedBatch {
+  readonly batchId: string
+  readonly acceptedAt: Date
+  readonly receipt: Readonly<Record<string, unknown>>
+}
+
+export type Settled =
+  | { readonly batchId: string; readonly state: 'pending' }
+  | { readonly batchId: string; readonly state: 'applied'; readonly rejections: readonly RowRejection[] }
+  | { readonly batchId: string; readonly state: 'rejected'; readonly failure: Failure }
+
+export interface NewAudience<S = unknown> {
+  readonly name: string
+  readonly description: string
+  /** Ours, unique: written where `find` can see it, so that a create whose answer was lost is not made twice (F32). */
+  readonly marker: string
+  readonly settings: S
+}
+
+export interface FarAudience {
+  readonly externalId: string
+  readonly name: string
+  /** Approximate people as the platform shows it; null where it does not say. */
+  readonly size: number | null
+  readonly state: 'ready' | 'processing' | 'too_small' | 'flagged' | 'disabled' | 'expiring'
+  readonly detail: string
+  readonly expiresAt: Date | null
+}
+
+export interface Destination<S = unknown> {
+  readonly manifest: Manifest<S>
+  /** Pure. Normalises and hashes; several e-mail addresses make several sets. */
+  prepare(person: Person, config: SendConfig<S>): Prepared
+  /** Pure. Rows of different lanes never share a batch (Meta: with and without EXTERN_ID). */
+  lane(set: KeySet): string
+  /** Pure, and the same bytes for the same batch. */
+  encode(batch: Batch<S>): EncodedRequest
+  /** Sends one batch. Harmless twice. */
+  push(ctx: Context, request: EncodedRequest): Promise<Accepted>
+  /** What became of accepted batches of one audience. Only where `applies` is `settle`. */
+  settle(ctx: Context, audienceExternalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]>
+  /** All audiences that carry our marker, oldest first. */
+  findAudiences(ctx: Context, marker: string): Promise<readonly FarAudience[]>
+  createAudience(ctx: Context, audience: NewAudience<S>): Promise<FarAudience>
+  /** null: not there, or no longer ours to see. */
+  readAudience(ctx: Context, externalId: string): Promise<FarAudience | null>
+  updateAudience(ctx: Context, externalId: string, changes: { readonly name?: string; readonly description?: string; readonly settings?: S }): Promise<void>
+  deleteAudience(ctx: Context, externalId: string): Promise<void>
+}

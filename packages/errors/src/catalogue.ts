@@ -1,0 +1,134 @@
+/**
+ * Every code a caller can meet, with the HTTP status, a title and what to do (R8). Data only; `GET /v1/errors` answers it.
+ * Codes are stable: they are added, never renamed.
+ */
+export interface CatalogueEntry {
+  readonly status: number
+  readonly title: string
+  readonly solution: string
+}
+
+const entry = (status: number, title: string, solution: string): CatalogueEntry => ({ status, title, solution })
+
+const request = {
+  unauthenticated: entry(401, 'No valid credential', 'Send `Authorization: Bearer <API key or JWT>` with a key that is live and not expired.'),
+  forbidden_scope: entry(403, 'The credential lacks a scope', 'Use a key that has the scope named in the detail, or have an administrator add it.'),
+  not_found: entry(404, 'Not found', 'Check the id and the path; an id of another tenant answers the same.'),
+  method_not_allowed: entry(405, 'Method not allowed', 'Use one of the methods that the documentation lists for this path.'),
+  validation_failed: entry(400, 'The request is malformed', 'Correct the fields named in `errors` and send the request again.'),
+  unsupported_media_type: entry(415, 'Unsupported content type', 'Send application/json; bulk routes also take application/x-ndjson.'),
+  payload_too_large: entry(413, 'The body is too large', 'Split the request; bulk routes take NDJSON of up to 1 GiB, JSON bodies up to 10 MiB.'),
+  idempotency_key_reused: entry(
+    422,
+    'Idempotency-Key was used for another request',
+    'Use a new key for a new request; repeat the same body to repeat the old one.',
+  ),
+  idempotency_in_flight: entry(409, 'The first request with this Idempotency-Key is still running', 'Wait for the first answer, then repeat the request.'),
+  rate_limited: entry(429, 'Too many requests', 'Wait as long as Retry-After says.'),
+  conflict: entry(409, 'The state does not allow this', 'Read the resource again and decide anew.'),
+  request_timeout: entry(503, 'The request took too long', 'Try again; make the request smaller if it happens again.'),
+  service_unavailable: entry(503, 'A part of the system is not available', 'Try again after Retry-After; nothing was stored unless an answer said so.'),
+  internal: entry(500, 'Internal error', 'Try again; if it happens again, report the request id.'),
+} as const
+
+const behaviors = {
+  behavior_unknown: entry(422, 'No such behavior', 'Create the behavior first, or correct the id.'),
+  behavior_key_taken: entry(409, 'The key belongs to another behavior', 'Choose another key, or use the behavior that has it.'),
+  customer_unknown: entry(404, 'No such customer', 'Send the customer first, or correct the customerId.'),
+  customer_empty: entry(
+    400,
+    'The customer has no identifier',
+    'Send at least one identifier, or leave the line out; a customer without any cannot be matched.',
+  ),
+  occurred_at_in_future: entry(400, 'occurredAt lies in the future', 'Send the time at which it happened, at most 5 minutes ahead of ours.'),
+  line_malformed: entry(
+    400,
+    'A line is not valid JSON or misses a field',
+    'Correct the lines named in `errors`; the other lines were stored unless atomic=true.',
+  ),
+  identifier_unusable: entry(400, 'An identifier cannot be normalised', 'Correct the value; the customer was stored and is matched by the other identifiers.'),
+} as const
+
+const connections = {
+  destination_unknown: entry(404, 'No such destination', 'Use one of the ids that GET /v1/destinations lists.'),
+  account_unknown: entry(422, 'No such account', 'Use the id of an account that GET /v1/accounts lists.'),
+  account_not_selected: entry(409, 'The account is not selected for use', 'Select it with PUT /v1/connections/{id}/accounts.'),
+  terms_not_signed: entry(
+    409,
+    'The platform’s terms are not signed',
+    'Sign them at the link in the detail with the account’s owner, then check the connection again.',
+  ),
+  connection_expired: entry(409, 'The connection has expired', 'Connect again with POST /v1/connections/{id}/reconnect.'),
+  connection_revoked: entry(409, 'The connection was revoked', 'Connect again with POST /v1/connections/{id}/reconnect.'),
+  return_url_not_allowed: entry(400, 'The return URL is not on the list', 'Use a return URL that is configured for this installation.'),
+  oauth_state_invalid: entry(400, 'The OAuth state is unknown, used or older than 10 minutes', 'Begin again with POST /v1/connections.'),
+  permission_denied: entry(
+    409,
+    'The platform denies the permission',
+    'Give the connected person or system user the permission named in the detail on this account, then check the connection again.',
+  ),
+  plan_limit: entry(403, 'The account’s plan lacks this capability', 'Upgrade the account at the platform, or choose another kind of export.'),
+  destination_unavailable: entry(503, 'The destination does not answer', 'Nothing is lost; the work is tried again by itself.'),
+} as const
+
+const audiences = {
+  audience_unknown: entry(422, 'No such audience', 'Correct the audience id.'),
+  audience_too_small: entry(409, 'Audience too small', 'Wait for more customers to match the behavior, or combine it with a similar one.'),
+  audience_held: entry(409, 'The run is held by the brake', 'Look at the figures, then approve the run or cancel it.'),
+  audience_paused: entry(409, 'The audience is paused', 'Resume it with POST /v1/audiences/{id}/resume.'),
+  audience_deleting: entry(409, 'The audience is being deleted', 'Create a new audience.'),
+  audience_missing: entry(
+    409,
+    'The audience no longer exists at the platform',
+    'Choose: export it again with a full refresh of a new audience, or delete it here.',
+  ),
+  audience_flagged: entry(409, 'The platform flagged the audience', 'Rename it or appeal at the platform, then resume.'),
+  audience_disabled: entry(409, 'The audience is disabled at the platform', 'See the platform’s own answer; the audience has to be replaced.'),
+  settings_invalid: entry(
+    400,
+    'The destination refuses these settings',
+    'Correct the settings named in `errors`; GET /v1/destinations/{destination} has their schema.',
+  ),
+  removal_refused: entry(409, 'The platform refuses to shrink the audience that far', 'Delete the audience, or replace its whole list.'),
+  run_not_held: entry(409, 'No run of this audience is held', 'Nothing needs approval.'),
+  run_finished: entry(409, 'The run has already ended', 'Start a new run with refresh.'),
+  plan_stale: entry(409, 'What the plan rests on has changed', 'Make a new plan.'),
+  plan_expired: entry(410, 'The plan has expired', 'Make a new plan.'),
+} as const
+
+const platform = {
+  platform_throttled: entry(429, 'The platform’s limit is reached', 'Nothing to do; the work goes on by itself when the platform allows it.'),
+  platform_blocked: entry(403, 'The platform has blocked this account for now', 'Look into the platform’s own messages for this account; we try again later.'),
+  platform_rejected_row: entry(422, 'The platform refused this person’s data', 'Correct the identifiers; the person is tried again when they change.'),
+  platform_invalid_request: entry(422, 'The platform refused the request', 'Report it with the platform’s answer; it is a fault in how we spoke to it.'),
+  platform_version_dead: entry(503, 'The platform no longer serves this API version', 'Raise the configured API version.'),
+  platform_bad_reply: entry(503, 'The platform’s answer could not be understood', 'Nothing to do; the same request is sent again.'),
+  platform_slow: entry(202, 'The platform has not confirmed for two days', 'Nothing to do; we keep looking for seven days.'),
+  unconfirmed: entry(202, 'The platform never confirmed', 'Refresh the audience in full if the platform’s figures look wrong.'),
+  consent_denied: entry(422, 'The person has not consented', 'Nothing to do; the person is sent when consent is given.'),
+  opted_out: entry(422, 'The person has opted out', 'Nothing to do.'),
+  erased: entry(422, 'The person was erased', 'Nothing to do.'),
+  no_usable_identifier: entry(422, 'No chosen identifier is usable', 'Add or correct an identifier, or choose more identifiers for the audience.'),
+} as const
+
+const identifiers = {
+  email_malformed: entry(422, 'Not an e-mail address', 'Correct the address.'),
+  phone_not_e164: entry(422, 'Not an international phone number', 'Send the number with its country code, or set a default country.'),
+  gender_unknown: entry(422, 'Gender is neither m nor f', 'Send m or f, or leave it out.'),
+  birth_date_malformed: entry(422, 'Not a date of birth', 'Send YYYY-MM-DD between 1900 and today.'),
+  name_empty: entry(422, 'Nothing is left of the name', 'Correct the name.'),
+  city_empty: entry(422, 'Nothing is left of the city', 'Write it in Latin letters.'),
+  region_malformed: entry(422, 'Not a region', 'Send the region’s name, or its two-letter code in the United States.'),
+  postal_code_malformed: entry(422, 'Not a postal code', 'Correct the postal code.'),
+  country_malformed: entry(422, 'Not a country', 'Send the ISO 3166-1 alpha-2 code.'),
+  mobile_ad_id_malformed: entry(422, 'Not a mobile advertising id', 'Send the id as the device gives it.'),
+  external_id_malformed: entry(422, 'Not an external id', 'Send a non-empty id.'),
+  value_malformed: entry(422, 'Not a value', 'Send a number of zero or more.'),
+  hash_malformed: entry(422, 'Not a SHA-256 digest', 'Send 64 hexadecimal digits, or the plain value.'),
+} as const
+
+export const catalogue = { ...request, ...behaviors, ...connections, ...audiences, ...platform, ...identifiers } satisfies Record<string, CatalogueEntry>
+
+export type Code = keyof typeof catalogue
+
+export const isCode = (code: string): code is Code => Object.hasOwn(catalogue, code)
