@@ -8,7 +8,7 @@ const shared = ['packages/events', 'packages/service'] // outbox and inbox; idem
 const contexts: Record<string, readonly string[]> = {
   bus: ['packages/events/src/embedded'],
   gateway: [...shared, 'gateway'],
-  connections: [...shared, 'services/connections'],
+  connections: [...shared, 'packages/vault', 'services/connections'],
   behavior_export: [...shared, 'services/behavior-export'],
   sync: [...shared, 'packages/sync-engine', 'services/audiences'],
   scheduler: [...shared, 'services/scheduler'],
