@@ -9,8 +9,9 @@
  * Everything that talks to the platform answers, or throws a `DestinationError` whose failure says what kind it is; the
  * engine alone decides what follows from it (retry, wait, split, pause, stop).
  */
-import type { Code } from '@audience-sync/errors/catalogue'
+
 import type { PlatformAnswer } from '@audience-sync/errors/app-error'
+import type { Code } from '@audience-sync/errors/catalogue'
 import type { z } from 'zod'
 
 // ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────

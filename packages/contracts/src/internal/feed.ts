@@ -52,6 +52,13 @@ export const MembersPage = z.object({ horizon: Horizon, start: Position, rows: z
 export type MembersPage = z.infer<typeof MembersPage>
 
 /**
+ * POST /internal/v1/behaviors/{behaviorId}/rows: how things stand now for certain customers, for what earlier runs left to do.
+ * One row per number asked for, in the order asked; somebody who never was a member is a row with member 0 and nothing usable.
+ */
+export const RowsRequest = z.strictObject({ customers: z.array(z.int()).max(10_000) })
+export const RowsAnswer = z.object({ rows: z.array(FeedRow), count: z.int() })
+
+/**
  * GET /internal/v1/behaviors/{behaviorId}/eligible?purpose=ads&groups=<bits>&atMost=<n>
  * People who are members, may be sent for that purpose and have one of the groups. Counts stop at `atMost`, so that asking
  * "at least a hundred?" costs a hundred rows; without it everyone is counted.
@@ -97,7 +104,10 @@ export const SuppressionsPage = z.object({ horizon: Horizon, rows: z.array(Suppr
 export type SuppressionsPage = z.infer<typeof SuppressionsPage>
 
 /** POST /internal/v1/customers/resolve: the tenant's customerId ↔ our number; unknown ones are left out. */
-export const ResolveRequest = z.strictObject({ customerIds: z.array(z.string().max(256)).max(10_000).default([]), numbers: z.array(z.int()).max(10_000).default([]) })
+export const ResolveRequest = z.strictObject({
+  customerIds: z.array(z.string().max(256)).max(10_000).default([]),
+  numbers: z.array(z.int()).max(10_000).default([]),
+})
 export const ResolveAnswer = z.object({ customers: z.array(z.object({ no: z.int(), customerId: z.string() })) })
 
 /** GET /internal/v1/behaviors/{behaviorId}: for creating an audience. 404 when the tenant has no such behavior. */

@@ -28,7 +28,9 @@ export type Grant = z.infer<typeof Grant>
 export const GrantReport = z.strictObject({
   version: z.int(),
   problem: z.enum(['token_dead', 'permission_denied', 'terms_not_signed']),
-  platform: z.strictObject({ code: z.string().max(64).optional(), message: z.string().max(2_000).optional(), requestId: z.string().max(256).optional() }).optional(),
+  platform: z
+    .strictObject({ code: z.string().max(64).optional(), message: z.string().max(2_000).optional(), requestId: z.string().max(256).optional() })
+    .optional(),
 })
 export type GrantReport = z.infer<typeof GrantReport>
 

@@ -1,0 +1,26 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
+
+let database: TestDatabase
+beforeAll(async () => {
+  database = await testDatabase()
+})
+afterAll(() => database.drop())
+
+test('every table of a tenant or a destination, in every schema, forces row-level security and has a policy', async () => {
+  const open = await database.admin<{ table: string }>(`
+    SELECT DISTINCT format('%s.%s', n.nspname, c.relname) AS table
+    FROM pg_class c
+    JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname IN ('tenant_id', 'tenant_no', 'destination_no') AND NOT a.attisdropped
+    WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND n.nspname NOT LIKE 'pg_%'
+      AND (NOT c.relrowsecurity OR NOT c.relforcerowsecurity OR NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid))`)
+  expect(open).toEqual([])
+})
+
+test('no service owns a table, is a superuser or bypasses row-level security', async () => {
+  const strong = await database.admin(`SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls OR rolcreaterole) AND rolname NOT IN ('postgres') AND rolname NOT LIKE 'pg_%'`)
+  expect(strong).toEqual([])
+  const owners = await database.admin(`SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
+  expect(owners).toEqual([{ tableowner: 'migrator' }])
+})
