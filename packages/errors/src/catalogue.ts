@@ -61,6 +61,9 @@ const connections = {
   connection_expired: entry(409, 'The connection has expired', 'Connect again with POST /v1/connections/{id}/reconnect.'),
   connection_revoked: entry(409, 'The connection was revoked', 'Connect again with POST /v1/connections/{id}/reconnect.'),
   return_url_not_allowed: entry(400, 'The return URL is not on the list', 'Use a return URL that is configured for this installation.'),
+  authorization_denied: entry(409, 'The consent was refused at the platform', 'Connect again and allow the access that is asked for.'),
+  authorization_failed: entry(409, 'The platform did not complete the consent', 'Connect again; if it happens again, report the request id.'),
+  too_many_connections: entry(409, 'The tenant has as many connections as it may', 'Delete connections that are not needed.'),
   oauth_state_invalid: entry(400, 'The OAuth state is unknown, used or older than 10 minutes', 'Begin again with POST /v1/connections.'),
   permission_denied: entry(
     409,

@@ -48,3 +48,7 @@ export const AccountSummary = z.object({
   canManageAudiences: z.boolean(),
 })
 export type AccountSummary = z.infer<typeof AccountSummary>
+
+/** GET /internal/v1/default-account?destination&behaviorId&purpose&behaviorKind → the account to take where a caller names none. */
+export const ResolvedDefault = z.object({ accountId: z.string().nullable() })
+export type ResolvedDefault = z.infer<typeof ResolvedDefault>
