@@ -1,0 +1,49 @@
+/**
+ * Who may call what. Every route under `/v1` names its scope (or says that it is public) or the service does not start;
+ * every route under `/internal/v1` needs the scope `internal`. Credentials are service tokens: the gateway has already
+ * looked at the caller's own, and each service looks again at what the gateway says (RELIABILITY.md §3.3).
+ */
+import { AppError } from '@audience-sync/errors/app-error'
+import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify'
+import type { Scope } from './scopes.ts'
+import type { Auth, ServiceTokens } from './tokens.ts'
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** What a credential needs for this route. */
+    scope?: Scope
+    /** Without a credential: `request.auth` is null there. */
+    public?: boolean
+    /** Nesting of a JSON body at most; 10 unless given. */
+    maxDepth?: number
+  }
+  interface FastifyRequest {
+    /** Set on every route that is not public. */
+    auth: Auth
+  }
+}
+
+/** The scope that a route needs, or undefined when it needs no credential. */
+export function scopeOf(url: string, config: RouteOptions['config']): Scope | undefined {
+  if (config?.public) return undefined
+  if (url.startsWith('/internal/v1/')) return 'internal'
+  return config?.scope
+}
+
+export function requireScopes(app: FastifyInstance, tokens: ServiceTokens): void {
+  app.decorateRequest('auth', null as unknown as Auth)
+  app.addHook('onRoute', ({ url, method, config }) => {
+    if (url.startsWith('/v1/') && !config?.public && !config?.scope)
+      throw new Error(`${String(method)} ${url} names no scope: config: { scope } or { public: true }.`)
+  })
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) return
+    const scope = scopeOf(request.routeOptions.url ?? '', request.routeOptions.config)
+    if (scope === undefined) return
+    const auth = await tokens.verify(bearer(request))
+    if (!auth.scopes.includes(scope)) throw new AppError('forbidden_scope', `This needs the scope ${scope}.`)
+    request.auth = auth
+  })
+}
+
+const bearer = (request: FastifyRequest) => /^Bearer ([\w.~+/=-]+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''

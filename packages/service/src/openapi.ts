@@ -1,0 +1,47 @@
+/** OpenAPI 3.1 from the routes' own zod schemas: what is documented is what is checked. Only `/v1` is described. */
+import swagger from '@fastify/swagger'
+import type { FastifyInstance } from 'fastify'
+import { jsonSchemaTransform, jsonSchemaTransformObject } from 'fastify-type-provider-zod'
+import { z } from 'zod'
+import { scopeOf } from './auth-hook.ts'
+
+/** RFC 9457 as this API answers it; `code` is what programs branch on. */
+export const Problem = z
+  .looseObject({
+    type: z.string(),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    solution: z.string(),
+    requestId: z.string(),
+    platform: z.object({ code: z.string().optional(), message: z.string().optional(), requestId: z.string().optional() }).optional(),
+    errors: z.array(z.looseObject({ path: z.string().optional(), message: z.string().optional() })).optional(),
+  })
+  .meta({ id: 'Problem' })
+
+const PROBLEM_ANSWER = { description: 'A refusal, with a code', content: { 'application/problem+json': { schema: Problem } } }
+
+/** Registers the document; routes are described as they are added after it. */
+export async function describeRoutes(app: FastifyInstance, name: string, version: string): Promise<void> {
+  await app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: { title: name, version },
+      components: { securitySchemes: { bearer: { type: 'http', scheme: 'bearer', description: 'API key or JWT' } } },
+    },
+    transform: (document) => {
+      const { url, route } = document
+      const given = (document.schema ?? {}) as Record<string, unknown>
+      if (!url.startsWith('/v1/')) return { schema: { hide: true }, url }
+      const scope = scopeOf(url, route.config)
+      const schema = {
+        ...given,
+        security: scope ? [{ bearer: [scope] }] : [],
+        response: { ...(given.response as object), default: PROBLEM_ANSWER },
+      }
+      return jsonSchemaTransform({ ...document, schema })
+    },
+    transformObject: jsonSchemaTransformObject,
+  })
+}
