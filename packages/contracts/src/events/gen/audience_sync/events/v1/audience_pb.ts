@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file audience_sync/events/v1/audience.proto.
  */
 export const file_audience_sync_events_v1_audience: GenFile = /*@__PURE__*/
-  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9hdWRpZW5jZS5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiTQoIU2NoZWR1bGUSEQoJZnJlcXVlbmN5GAEgASgJEgoKAmF0GAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIPCgd3ZWVrZGF5GAQgASgJIrcBCg9BdWRpZW5jZUNyZWF0ZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoLYmVoYXZpb3JfaWQYAiABKAkSEwoLZGVzdGluYXRpb24YAyABKAkSDgoGc3RhdHVzGAQgASgJEjMKCHNjaGVkdWxlGAUgASgLMiEuYXVkaWVuY2Vfc3luYy5ldmVudHMudjEuU2NoZWR1bGUSDwoHdmVyc2lvbhgGIAEoAxIPCgdkZWxldGVkGAcgASgIIrcBCg9BdWRpZW5jZUNoYW5nZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoLYmVoYXZpb3JfaWQYAiABKAkSEwoLZGVzdGluYXRpb24YAyABKAkSDgoGc3RhdHVzGAQgASgJEjMKCHNjaGVkdWxlGAUgASgLMiEuYXVkaWVuY2Vfc3luYy5ldmVudHMudjEuU2NoZWR1bGUSDwoHdmVyc2lvbhgGIAEoAxIPCgdkZWxldGVkGAcgASgIIlQKFUF1ZGllbmNlU3RhdHVzQ2hhbmdlZBITCgthdWRpZW5jZV9pZBgBIAEoCRIMCgRmcm9tGAIgASgJEgoKAnRvGAMgASgJEgwKBGNvZGUYBCABKAkiaQocQXVkaWVuY2VTaXplVGhyZXNob2xkQ3Jvc3NlZBITCgthdWRpZW5jZV9pZBgBIAEoCRIRCglkaXJlY3Rpb24YAiABKAkSEAoIZWxpZ2libGUYAyABKA0SDwoHbWluaW11bRgEIAEoDSJnChRBdWRpZW5jZU1hdGNoUmF0ZUxvdxITCgthdWRpZW5jZV9pZBgBIAEoCRITCgtkZXN0aW5hdGlvbhgCIAEoCRISCgptYXRjaF9yYXRlGAMgASgBEhEKCXRocmVzaG9sZBgEIAEoASKbAQoNU3luY1JlcXVlc3RlZBITCgthdWRpZW5jZV9pZBgBIAEoCRITCgZydW5faWQYAiABKAlIAIgBARIPCgd0cmlnZ2VyGAMgASgJEgwKBG1vZGUYBCABKAkSLQoEc2xvdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAYgBAUIJCgdfcnVuX2lkQgcKBV9zbG90YgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9hdWRpZW5jZS5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiTQoIU2NoZWR1bGUSEQoJZnJlcXVlbmN5GAEgASgJEgoKAmF0GAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIPCgd3ZWVrZGF5GAQgASgJIsUBCg9BdWRpZW5jZUNyZWF0ZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoLYmVoYXZpb3JfaWQYAiABKAkSEwoLZGVzdGluYXRpb24YAyABKAkSDgoGc3RhdHVzGAQgASgJEjMKCHNjaGVkdWxlGAUgASgLMiEuYXVkaWVuY2Vfc3luYy5ldmVudHMudjEuU2NoZWR1bGUSDwoHdmVyc2lvbhgGIAEoAxIPCgdkZWxldGVkGAcgASgIEgwKBGNvZGUYCCABKAkixQEKD0F1ZGllbmNlQ2hhbmdlZBITCgthdWRpZW5jZV9pZBgBIAEoCRITCgtiZWhhdmlvcl9pZBgCIAEoCRITCgtkZXN0aW5hdGlvbhgDIAEoCRIOCgZzdGF0dXMYBCABKAkSMwoIc2NoZWR1bGUYBSABKAsyIS5hdWRpZW5jZV9zeW5jLmV2ZW50cy52MS5TY2hlZHVsZRIPCgd2ZXJzaW9uGAYgASgDEg8KB2RlbGV0ZWQYByABKAgSDAoEY29kZRgIIAEoCSJUChVBdWRpZW5jZVN0YXR1c0NoYW5nZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSDAoEZnJvbRgCIAEoCRIKCgJ0bxgDIAEoCRIMCgRjb2RlGAQgASgJImkKHEF1ZGllbmNlU2l6ZVRocmVzaG9sZENyb3NzZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEQoJZGlyZWN0aW9uGAIgASgJEhAKCGVsaWdpYmxlGAMgASgNEg8KB21pbmltdW0YBCABKA0iZwoUQXVkaWVuY2VNYXRjaFJhdGVMb3cSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoLZGVzdGluYXRpb24YAiABKAkSEgoKbWF0Y2hfcmF0ZRgDIAEoARIRCgl0aHJlc2hvbGQYBCABKAEimwEKDVN5bmNSZXF1ZXN0ZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoGcnVuX2lkGAIgASgJSACIAQESDwoHdHJpZ2dlchgDIAEoCRIMCgRtb2RlGAQgASgJEi0KBHNsb3QYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAGIAQFCCQoHX3J1bl9pZEIHCgVfc2xvdGIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * When an audience is synced by itself.
@@ -104,6 +104,13 @@ export type AudienceCreated = Message<"audience_sync.events.v1.AudienceCreated">
    * @generated from field: bool deleted = 7;
    */
   deleted: boolean;
+
+  /**
+   * Why it is in that status, as in the catalogue of errors; empty when nothing is wrong.
+   *
+   * @generated from field: string code = 8;
+   */
+  code: string;
 };
 
 /**
@@ -157,6 +164,13 @@ export type AudienceChanged = Message<"audience_sync.events.v1.AudienceChanged">
    * @generated from field: bool deleted = 7;
    */
   deleted: boolean;
+
+  /**
+   * Why it is in that status, as in the catalogue of errors; empty when nothing is wrong.
+   *
+   * @generated from field: string code = 8;
+   */
+  code: string;
 };
 
 /**
