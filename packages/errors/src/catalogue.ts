@@ -13,6 +13,7 @@ const entry = (status: number, title: string, solution: string): CatalogueEntry 
 const request = {
   unauthenticated: entry(401, 'No valid credential', 'Send `Authorization: Bearer <API key or JWT>` with a key that is live and not expired.'),
   forbidden_scope: entry(403, 'The credential lacks a scope', 'Use a key that has the scope named in the detail, or have an administrator add it.'),
+  tenant_suspended: entry(403, 'The tenant is suspended', 'Ask the operator of this installation to make the tenant active again.'),
   not_found: entry(404, 'Not found', 'Check the id and the path; an id of another tenant answers the same.'),
   method_not_allowed: entry(405, 'Method not allowed', 'Use one of the methods that the documentation lists for this path.'),
   validation_failed: entry(400, 'The request is malformed', 'Correct the fields named in `errors` and send the request again.'),

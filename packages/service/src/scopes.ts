@@ -12,6 +12,7 @@ export const scopes = [
   'privacy:erase',
   'keys:admin',
   'audit:read',
+  'tenants:admin',
   'internal',
 ] as const
 
