@@ -1,0 +1,149 @@
+/** The control routes under `/_twin`, which no real platform has: look inside, change what others would change, break things, push the clock. */
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { z } from 'zod'
+import { type Audience, operationStatus } from './audiences.ts'
+import { DialogError, decide, readDialog } from './dialog.ts'
+import { faultSchema } from './faults.ts'
+import type { Cell } from './members.ts'
+import type { World } from './world.ts'
+
+const accountPatch = z.strictObject({
+  name: z.string().optional(),
+  status: z.int().optional(),
+  /** None: the account becomes invisible, as when access was taken away. */
+  tasks: z.array(z.enum(['MANAGE', 'ADVERTISE', 'ANALYZE', 'DRAFT', 'AA_ANALYZE'])).optional(),
+  terms: z.boolean().optional(),
+  tier: z.enum(['development_access', 'standard_access']).optional(),
+  business: z.strictObject({ id: z.string(), name: z.string() }).nullable().optional(),
+})
+const audiencePatch = z.strictObject({
+  name: z.string().optional(),
+  description: z.string().optional(),
+  /** The fields that break the integrity policy; true means the name, false none. */
+  flagged: z.union([z.boolean(), z.array(z.string())]).optional(),
+  disabled: z.boolean().optional(),
+  /** A code to show in place of the twin's own; null gives that back. */
+  operationStatus: z.int().nullable().optional(),
+  deliveryStatus: z.int().nullable().optional(),
+})
+const authorization = z.strictObject({ authorizeUrl: z.url(), decline: z.array(z.string()).default([]), deny: z.boolean().default(false) })
+const push = z.strictObject({ advanceMs: z.int().nonnegative() })
+const listing = z.object({ after: z.coerce.number().int().nonnegative().default(0) })
+
+export type TwinAudience = { members: Record<string, Cell>[]; size: number; pending: number }
+export type TwinState = ReturnType<typeof twinState>
+
+/** Members are those applied; `pending` counts the calls that are accepted and not yet applied. */
+export const twinAudience = (audience: Audience): TwinAudience => ({
+  members: audience.members.list(),
+  size: audience.members.size(),
+  pending: audience.pending,
+})
+
+export const twinState = (world: World) => ({
+  now: new Date(world.clock.now()).toISOString(),
+  accounts: Array.from(world.accounts.values(), (account) => ({ ...account, score: world.limiter.score(world.clock.now(), account.id) })),
+  audiences: Array.from(world.audiences.values(), (audience) => ({
+    id: audience.id,
+    accountId: audience.accountId,
+    name: audience.name,
+    description: audience.description,
+    subtype: audience.subtype,
+    size: audience.members.size(),
+    pending: audience.pending,
+    operationStatus: operationStatus(world, audience),
+    timeContentUpdated: audience.contentUpdatedAt,
+    deleted: audience.deletedAt !== undefined,
+  })),
+  sessions: world.sessions.count(),
+  tokens: world.tokens
+    .all()
+    .map(({ userId, type, scopes, issuedAt, expiresAt, dead }) => ({ userId, type, scopes: Array.from(scopes), issuedAt, expiresAt, dead: dead ?? null })),
+  faults: world.faults.list(),
+})
+
+/** All but issued tokens. */
+export const resetWorld = (world: World, accounts: World['accounts']): void => {
+  world.clock.reset()
+  world.audiences.clear()
+  world.sessions.reset()
+  world.limiter.reset()
+  world.faults.clear()
+  world.journal.reset()
+  world.accounts.clear()
+  for (const [id, account] of accounts) world.accounts.set(id, account)
+}
+
+/** @throws DialogError where the page would be an error page */
+export const authorize = (
+  world: World,
+  { authorizeUrl, decline = [], deny = false }: { authorizeUrl: string; decline?: readonly string[]; deny?: boolean },
+): string => decide(world, readDialog(world, new URL(authorizeUrl).searchParams), { allow: !deny, declined: decline })
+
+class NotThere extends Error {}
+
+export const registerControl = (app: FastifyInstance, world: World, freshAccounts: () => World['accounts']): void => {
+  const found = <T>(map: Map<string, T>, request: FastifyRequest): T => {
+    const value = map.get((request.params as { id: string }).id)
+    if (value === undefined) throw new NotThere('no such object')
+    return value
+  }
+  app.register(
+    async (control) => {
+      control.setErrorHandler((error, _request, reply) =>
+        reply.code(error instanceof NotThere ? 404 : isBadInput(error) ? 400 : 500).send({ error: error instanceof Error ? error.message : String(error) }),
+      )
+      control.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such control route' }))
+      control.addHook('onRequest', async () => world.clock.settle())
+
+      control.get('/health', async () => ({ status: 'ok', now: new Date(world.clock.now()).toISOString() }))
+      control.get('/journal', async (request) => world.journal.list(listing.parse(request.query).after))
+      control.get('/state', async () => twinState(world))
+      control.get('/audiences/:id', async (request) => twinAudience(found(world.audiences, request)))
+      control.patch('/audiences/:id', async (request) => {
+        const audience = found(world.audiences, request)
+        changeAudience(audience, readBody(request, audiencePatch))
+        audience.updatedAt = world.clock.now()
+        return twinAudience(audience)
+      })
+      control.delete('/audiences/:id', async (request, reply) => {
+        found(world.audiences, request).deletedAt = world.clock.now()
+        return reply.code(204).send()
+      })
+      control.patch('/accounts/:id', async (request) => Object.assign(found(world.accounts, request), readBody(request, accountPatch)))
+      control.post('/faults', async (request, reply) => {
+        const fault = readBody(request, faultSchema)
+        world.faults.add(fault)
+        return reply.code(201).send(fault)
+      })
+      control.get('/faults', async () => world.faults.list())
+      control.delete('/faults', async (_request, reply) => {
+        world.faults.clear()
+        return reply.code(204).send()
+      })
+      control.post('/clock', async (request) => {
+        world.clock.advance(readBody(request, push).advanceMs)
+        return { now: new Date(world.clock.now()).toISOString() }
+      })
+      control.post('/reset', async (_request, reply) => {
+        resetWorld(world, freshAccounts())
+        return reply.code(204).send()
+      })
+      control.post('/authorize', async (request) => ({ redirectUrl: authorize(world, readBody(request, authorization)) }))
+    },
+    { prefix: '/_twin' },
+  )
+}
+
+const changeAudience = (audience: Audience, { flagged, operationStatus, deliveryStatus, ...plain }: z.output<typeof audiencePatch>): void => {
+  Object.assign(audience, plain)
+  if (flagged !== undefined) audience.flagged = Array.isArray(flagged) ? flagged : flagged ? ['name'] : []
+  if (operationStatus !== undefined) audience.forced.operationStatus = operationStatus ?? undefined
+  if (deliveryStatus !== undefined) audience.forced.deliveryStatus = deliveryStatus ?? undefined
+}
+
+const readBody = <T extends z.ZodType>(request: FastifyRequest, schema: T): z.output<T> => {
+  const raw = Buffer.isBuffer(request.body) ? request.body.toString('utf8') : ''
+  return schema.parse(raw === '' ? {} : JSON.parse(raw))
+}
+const isBadInput = (error: unknown): boolean => error instanceof z.ZodError || error instanceof SyntaxError || error instanceof DialogError

@@ -1,0 +1,115 @@
+/**
+ * Who is in one audience, as rows of identifiers. The rules are the pessimistic reading of SYNC C1 and C2:
+ * - a removal deletes every row that shares an identifier which matches alone (`ALONE_KEYS`); a removal without one deletes the equal row only;
+ * - rows stay as they were sent; the same row twice is one row;
+ * - a row that says all that an older row said, and more (a phone number was added, a name changed), takes the older one's place, because any
+ *   removal that would have hit the old row hits the new one, too. Rows that merely overlap stay side by side.
+ */
+export type Cell = string | number | readonly string[]
+/** `values` stand in the order of `schema`; an empty string is an unknown value. Shared with the request's parsed body: never changed. */
+export type Row = { schema: readonly string[]; values: readonly Cell[] }
+
+/** An account is found by one of these alone; all other keys only refine. */
+export const ALONE_KEYS: readonly string[] = ['EMAIL', 'PHONE', 'MADID', 'EXTERN_ID']
+/** Said about a person, not naming them. */
+const ATTRIBUTES = new Set(['LOOKALIKE_VALUE', 'DATA_PROCESSING_OPTIONS', 'DATA_PROCESSING_OPTIONS_COUNTRY', 'DATA_PROCESSING_OPTIONS_STATE'])
+
+export type Members = {
+  /** False: the row was there already, word for word. */
+  add(row: Row): boolean
+  /** How many rows went. */
+  remove(row: Row): number
+  /** The rows that these removals would delete. */
+  hitBy(rows: Iterable<Row>): Set<Row>
+  size(): number
+  /** Every row as `{KEY: value}` without the unknown ones. */
+  list(): Record<string, Cell>[]
+}
+
+export const createMembers = (): Members => {
+  const rows = new Set<Row>()
+  /** key → value → rows; rows without a key that matches alone stand under their whole content. */
+  const index = new Map<string, Map<string, Row[]>>()
+
+  const place = (key: string): Map<string, Row[]> => {
+    const found = index.get(key)
+    if (found !== undefined) return found
+    const made = new Map<string, Row[]>()
+    index.set(key, made)
+    return made
+  }
+  const insert = (row: Row) => {
+    rows.add(row)
+    for (const [key, value] of handles(row)) {
+      const values = place(key)
+      const there = values.get(value)
+      if (there === undefined) values.set(value, [row])
+      else there.push(row)
+    }
+  }
+  const drop = (row: Row) => {
+    rows.delete(row)
+    for (const [key, value] of handles(row)) {
+      const left = place(key)
+        .get(value)
+        ?.filter((other) => other !== row)
+      if (left === undefined || left.length === 0) place(key).delete(value)
+      else place(key).set(value, left)
+    }
+  }
+  const touching = (row: Row): Row[] => [...new Set(handles(row).flatMap(([key, value]) => index.get(key)?.get(value) ?? []))]
+
+  return {
+    add: (row) => {
+      const known = touching(row)
+      if (known.some((other) => sameContent(other, row))) return false
+      for (const other of known) if (says(row, other)) drop(other)
+      insert(row)
+      return true
+    },
+    remove: (row) => {
+      const hit = touching(row)
+      for (const other of hit) drop(other)
+      return hit.length
+    },
+    hitBy: (removals) => {
+      const hit = new Set<Row>()
+      for (const row of removals) for (const other of touching(row)) hit.add(other)
+      return hit
+    },
+    size: () => rows.size,
+    list: () => Array.from(rows, content),
+  }
+}
+
+/** What a row can be found by: each identifier that matches alone, or, without one, all of it. */
+const handles = (row: Row): [string, string][] => {
+  const found: [string, string][] = []
+  row.schema.forEach((key, position) => {
+    const value = row.values[position]
+    if (ALONE_KEYS.includes(key) && typeof value === 'string' && value !== '') found.push([key, value])
+  })
+  return found.length > 0
+    ? found
+    : [
+        [
+          '',
+          JSON.stringify(
+            Object.entries(content(row))
+              .filter(([key]) => !ATTRIBUTES.has(key))
+              .sort(),
+          ),
+        ],
+      ]
+}
+
+const says = (newer: Row, older: Row): boolean => {
+  const said = handles(newer)
+  return handles(older).every(([key, value]) => said.some((one) => one[0] === key && one[1] === value))
+}
+
+const content = (row: Row): Record<string, Cell> =>
+  Object.fromEntries(row.schema.map((key, position) => [key, row.values[position] ?? ''] as const).filter(([, value]) => value !== ''))
+
+const sameContent = (one: Row, other: Row): boolean =>
+  JSON.stringify(Object.entries(content(one)).sort()) === JSON.stringify(Object.entries(content(other)).sort())
