@@ -1,0 +1,53 @@
+/** From a record to an event: CloudEvents headers in binary mode, and the message as protobuf or protobuf-JSON. */
+import { contentTypes, header } from '@audience-sync/contracts/events/headers'
+import type { Topic } from '@audience-sync/contracts/events/topics'
+import { fromBinary, fromJsonString, type Message } from '@bufbuild/protobuf'
+import { PoisonError, type ReceivedEvent } from './consumer.ts'
+import type { InRecord } from './transport.ts'
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
+const MAX_ID = 200 // fits any id scheme, and the inbox's index
+
+/** Stands in a dead letter's row when the record names no tenant. */
+export const NO_TENANT = '00000000-0000-0000-0000-000000000000'
+
+/** What can be known of a record without trusting it: enough to file it away. */
+export function identify({ headers, topic, partition, offset }: InRecord): { id: string; tenantId: string } {
+  const id = headers[header.id]
+  const tenantId = headers[header.tenant] ?? ''
+  return { id: id && id.length <= MAX_ID ? id : `${topic}/${partition}/${offset}`, tenantId: UUID.test(tenantId) ? tenantId : NO_TENANT }
+}
+
+/** Throws `PoisonError` with `tenant_missing`, `id_missing`, `type_mismatch`, `content_type_unknown` or `message_malformed`. */
+export function open<M extends Message>(topic: Topic<M>, record: InRecord): ReceivedEvent<M> {
+  const { headers } = record
+  const { id, tenantId } = identify(record)
+  if (tenantId === NO_TENANT) throw new PoisonError('tenant_missing', `header ${header.tenant} is not a UUID`)
+  if (headers[header.id] !== id) throw new PoisonError('id_missing', `header ${header.id} is missing or longer than ${MAX_ID}`)
+  const type = headers[header.type] ?? topic.name
+  if (type !== topic.name) throw new PoisonError('type_mismatch', `header ${header.type} names another type`)
+  const time = Date.parse(headers[header.time] ?? '')
+  const prefix = `${tenantId}:`
+  return {
+    id,
+    tenantId,
+    key: record.key.startsWith(prefix) ? record.key.slice(prefix.length) : record.key,
+    headers,
+    message: parse(topic, record),
+    occurredAt: new Date(Number.isNaN(time) ? 0 : time),
+    version: headers[header.version] === undefined ? undefined : Number(headers[header.version]),
+    traceparent: headers[header.traceparent],
+  }
+}
+
+function parse<M extends Message>(topic: Topic<M>, { headers, value }: InRecord): M {
+  const contentType = (headers[header.contentType] ?? contentTypes.protobuf).split(';')[0]
+  try {
+    if (contentType === contentTypes.protobuf) return fromBinary(topic.schema, value)
+    if (contentType === contentTypes.json && topic.ingest) return fromJsonString(topic.schema, value.toString('utf8'), { ignoreUnknownFields: true })
+  } catch (cause) {
+    // The parser's own words can quote the value.
+    throw new PoisonError('message_malformed', `the value is not a ${topic.schema.typeName} (${(cause as Error).name})`)
+  }
+  throw new PoisonError('content_type_unknown', 'neither protobuf nor, on an ingest topic, JSON')
+}

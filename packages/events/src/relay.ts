@@ -1,0 +1,194 @@
+/**
+ * The relay: the only one that sends (S-1). One loop per schema, active in one process at a time by an advisory lock on the
+ * very connection that it works with: when that connection dies, lock and loop end together.
+ *
+ * Life of a row: found by `published_at IS NULL`, never by a cursor (ids are taken before commit: a cursor skips the slow) →
+ * sent with its key `tenant:aggregate` → marked after the carrier's acknowledgement → deleted after three days. A crash between
+ * the last two sends it again: the inbox drops it. No transaction is open while it sends: an outage of the carrier must not hold
+ * the horizon of the change feed (R2); the lock alone keeps others out.
+ */
+import { header, SPEC_VERSION } from '@audience-sync/contracts/events/headers'
+import pg from 'pg'
+import type { Logger } from 'pino'
+import { backoffMs, bell, pause } from './backoff.ts'
+import { faultPoint } from './fault-point.ts'
+import { housekeep } from './housekeeping.ts'
+import { type Health, type OutRecord, RecordsRefused, type Transport } from './transport.ts'
+
+const POLL_MS = 1_000 // the net under the notifications; also how late a dead relay is replaced
+const BATCH_ROWS = 500
+const BATCH_BYTES = 524_288 // a batch of one partition must fit the broker's limit of 1 MiB, with one more row on top
+const HOUSEKEEPING_MS = 3_600_000 // a three-day and a fourteen-day rule need no finer clock
+const REFUSED_RETRY_MS = 30_000 // F6: a missing topic or a missing right is looked for again
+const QUERY_TIMEOUT_MS = 30_000 // marking 500 rows takes milliseconds; a socket that never answers ends the loop and with it the lock
+
+export interface RelayOptions {
+  /** Of the role `relay`. */
+  readonly url: string
+  readonly schemas: readonly string[]
+  readonly transport: Transport
+  readonly log: Logger
+}
+
+export interface Relay {
+  stop(): Promise<void>
+  /** `ok` also when another process holds the schema; not when sending fails or the database does not answer. */
+  healthy(): Health
+}
+
+interface OutboxRow {
+  readonly id: number
+  readonly event_id: string
+  readonly tenant_id: string
+  readonly topic: string
+  readonly key: string
+  readonly headers: Record<string, string>
+  readonly value: Buffer
+  readonly version: number | null
+  readonly created_at: Date
+}
+
+export async function startRelay({ url, schemas, transport, log }: RelayOptions): Promise<Relay> {
+  const stopping = new AbortController()
+  const state = new Map<string, Health>(schemas.map((schema) => [schema, { ok: false, detail: 'starting' }]))
+  const loops = schemas.map((schema) =>
+    keepRelaying({ url, schema, transport, log: log.child({ schema }), signal: stopping.signal, say: (health) => state.set(schema, health) }),
+  )
+  return {
+    async stop() {
+      stopping.abort()
+      await Promise.all(loops)
+    },
+    healthy() {
+      const bad = [...state].filter(([, { ok }]) => !ok)
+      return bad.length === 0 ? { ok: true, detail: 'relaying' } : { ok: false, detail: bad.map(([schema, { detail }]) => `${schema}: ${detail}`).join(', ') }
+    },
+  }
+}
+
+interface LoopParts {
+  readonly url: string
+  readonly schema: string
+  readonly transport: Transport
+  readonly log: Logger
+  readonly signal: AbortSignal
+  readonly say: (health: Health) => void
+}
+
+/** Connects again and again, for ever: nothing but `stop` ends it. */
+async function keepRelaying(parts: LoopParts): Promise<void> {
+  const { url, log, signal, say } = parts
+  for (let attempt = 1; !signal.aborted; attempt += 1) {
+    const client = new pg.Client({
+      connectionString: url,
+      application_name: 'relay',
+      query_timeout: QUERY_TIMEOUT_MS,
+      connectionTimeoutMillis: QUERY_TIMEOUT_MS,
+    })
+    const lost = new AbortController()
+    client.on('error', () => lost.abort())
+    client.on('end', () => lost.abort())
+    try {
+      await client.connect()
+      await relayWhileLocked(client, { ...parts, signal: AbortSignal.any([signal, lost.signal]) }, () => {
+        attempt = 0
+      })
+    } catch (error) {
+      log.error({ error: (error as Error).message, attempt }, 'relaying failed, will try again')
+      say({ ok: false, detail: (error as Error).message })
+    } finally {
+      await client.end().catch(() => {})
+    }
+    if (!signal.aborted) await pause(backoffMs(attempt), signal)
+  }
+}
+
+async function relayWhileLocked(client: pg.Client, { schema, transport, log, signal, say }: LoopParts, onProgress: () => void): Promise<void> {
+  const wake = bell()
+  client.on('notification', ({ payload }) => {
+    if (payload === schema) wake.ring()
+  })
+  await client.query('LISTEN outbox')
+  while (!(await takeLock(client, schema))) {
+    say({ ok: true, detail: 'standing by' })
+    await pause(POLL_MS, signal)
+    if (signal.aborted) return
+  }
+  log.info('relaying')
+  /** Keys with a record that the carrier refuses → when to try them again. Their rows wait, others go on. */
+  const refused = new Map<string, number>()
+  let nextHousekeeping = 0
+  while (!signal.aborted) {
+    const now = performance.now()
+    for (const [key, until] of refused) if (until <= now) refused.delete(key)
+    if (now >= nextHousekeeping) {
+      await housekeep(client, schema)
+      await transport.sweep()
+      nextHousekeeping = now + HOUSEKEEPING_MS
+    }
+    const rows = await unpublished(client, schema, [...refused.keys()])
+    if (rows.length > 0) await sendAndMark(rows)
+    onProgress()
+    say(refused.size === 0 ? { ok: true, detail: 'relaying' } : { ok: false, detail: `${refused.size} keys are refused` })
+    if (rows.length === 0) await wake.wait(POLL_MS, signal)
+  }
+
+  async function sendAndMark(rows: readonly OutboxRow[]): Promise<void> {
+    try {
+      faultPoint('relay.before_send')
+      await transport.send(rows.map((row) => toRecord(row, schema)))
+    } catch (error) {
+      if (!(error instanceof RecordsRefused)) throw error
+      const byKey = [...Map.groupBy(rows, keyOf)]
+      const [only, ...more] = byKey
+      if (only && more.length === 0) {
+        log.error({ topic: rows[0]?.topic, error: error.message }, 'refused; the key waits')
+        refused.set(only[0], performance.now() + REFUSED_RETRY_MS)
+        return
+      }
+      for (const [, ofKey] of byKey) await sendAndMark(ofKey)
+      return
+    }
+    faultPoint('relay.after_ack')
+    await client.query(`UPDATE ${schema}.outbox SET published_at = now() WHERE id = ANY($1) AND published_at IS NULL`, [rows.map(({ id }) => id)])
+    faultPoint('relay.after_mark')
+  }
+}
+
+async function takeLock(client: pg.Client, schema: string): Promise<boolean> {
+  const { rows } = await client.query<{ got: boolean }>(`SELECT pg_try_advisory_lock(hashtext('relay'), hashtext($1)) AS got`, [schema])
+  return rows[0]?.got ?? false
+}
+
+/** In order; the advisory lock makes us alone, SKIP LOCKED passes over rows that an operator has in hand. */
+async function unpublished(client: pg.Client, schema: string, refusedKeys: readonly string[]): Promise<OutboxRow[]> {
+  const { rows } = await client.query<OutboxRow>(
+    `WITH next AS (
+       SELECT id, sum(octet_length(value)) OVER (ORDER BY id) - octet_length(value) AS before
+       FROM (SELECT id, value FROM ${schema}.outbox WHERE published_at IS NULL AND tenant_id || ':' || key <> ALL($1) ORDER BY id LIMIT $2) AS page
+     )
+     SELECT o.id, event_id, tenant_id, topic, key, headers, value, version, created_at FROM ${schema}.outbox AS o JOIN next USING (id)
+     WHERE published_at IS NULL AND before < $3 ORDER BY o.id FOR UPDATE OF o SKIP LOCKED`,
+    [refusedKeys, BATCH_ROWS, BATCH_BYTES],
+  )
+  return rows
+}
+
+const keyOf = ({ tenant_id, key }: OutboxRow): string => `${tenant_id}:${key}`
+
+/** A dead letter brings the headers of the event that it was: those win. */
+const toRecord = (row: OutboxRow, schema: string): OutRecord => ({
+  topic: row.topic,
+  key: keyOf(row),
+  headers: {
+    [header.id]: row.event_id,
+    [header.type]: row.topic,
+    [header.source]: `/audience-sync/${schema}`,
+    [header.specVersion]: SPEC_VERSION,
+    [header.time]: row.created_at.toISOString(),
+    [header.tenant]: row.tenant_id,
+    ...(row.version !== null && { [header.version]: String(row.version) }),
+    ...row.headers,
+  },
+  value: row.value,
+})
