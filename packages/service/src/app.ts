@@ -6,9 +6,10 @@
  * an answer built from the output schema, or a problem document → one log line.
  * Routes that stream set `handlerTimeout` and `bodyLimit` of their own; `bulk` lets a whole service take long uploads.
  */
+import './auth-hook.ts' // the declarations keep only such an import, and with it the type of `request.auth`
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { newUuid, publicId } from '@audience-sync/contracts/ids'
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type RawServerDefault } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController, type RawServerDefault } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { requireScopes } from './auth-hook.ts'
 import { acceptJson } from './json-body.ts'
@@ -44,9 +45,9 @@ export interface AppOptions {
 export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [], bodyLimit = BODY_LIMIT, bulk = false }: AppOptions): Promise<App> {
   const app: App = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }), // its lines hold addresses with their queries
+    childLoggerFactory: (logger) => logger.child({}), // gets the request id when that is known
     genReqId: () => publicId('request', newUuid()),
-    requestIdLogLabel: 'requestId',
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: bulk ? BULK_REQUEST_TIMEOUT_MS : REQUEST_TIMEOUT_MS,
     http: { headersTimeout: REQUEST_TIMEOUT_MS },
@@ -68,15 +69,8 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
   return app
 }
 
-/** The request id that came with a verified token takes the place of ours; one line for each answer. */
+/** Headers of every answer, and one log line for each. */
 function answerHeaders(app: FastifyInstance): void {
-  app.addHook('preParsing', async (request, reply) => {
-    const id = request.auth?.requestId
-    if (!id) return
-    request.id = id
-    request.log = request.log.child({ requestId: id })
-    reply.log = request.log
-  })
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
