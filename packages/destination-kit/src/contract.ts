@@ -46,6 +46,8 @@ export interface Manifest<S = unknown> {
   readonly id: string
   readonly title: string
   readonly apiVersion: string
+  /** Where production calls go, without a slash at the end: the host that a preview shows. */
+  readonly origin?: string
   /** Settings of an audience; shown as JSON Schema. */
   readonly settings: z.ZodType<S>
   readonly keys: readonly KeyDefinition[]
@@ -150,6 +152,8 @@ export interface EncodedRequest {
   readonly path: string
   readonly headers: Readonly<Record<string, string>>
   readonly body: Buffer
+  /** What the calls log shows in place of the body: keys, number of rows, session. No identifiers. */
+  readonly shown?: Readonly<Record<string, unknown>>
 }
 
 // ─── talking ────────────────────────────────────────────────────────────────────────────────────────────────────────────
