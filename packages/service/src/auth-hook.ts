@@ -36,14 +36,25 @@ export function requireScopes(app: FastifyInstance, tokens: ServiceTokens): void
     if (url.startsWith('/v1/') && !config?.public && !config?.scope)
       throw new Error(`${String(method)} ${url} names no scope: config: { scope } or { public: true }.`)
   })
-  app.addHook('onRequest', async (request) => {
-    if (request.is404) return
-    const scope = scopeOf(request.routeOptions.url ?? '', request.routeOptions.config)
-    if (scope === undefined) return
-    const auth = await tokens.verify(bearer(request))
-    if (!auth.scopes.includes(scope)) throw new AppError('forbidden_scope', `This needs the scope ${scope}.`)
-    request.auth = auth
+  app.addHook('onRequest', async (request, reply) => {
+    try {
+      await admit(request, tokens)
+    } finally {
+      // Not before: a request id counts only when it comes in a verified token.
+      request.log = request.log.child({ requestId: request.id })
+      reply.log = request.log
+    }
   })
+}
+
+async function admit(request: FastifyRequest, tokens: ServiceTokens): Promise<void> {
+  if (request.is404) return
+  const scope = scopeOf(request.routeOptions.url ?? '', request.routeOptions.config)
+  if (scope === undefined) return
+  const auth = await tokens.verify(bearer(request))
+  request.id = auth.requestId ?? request.id
+  if (!auth.scopes.includes(scope)) throw new AppError('forbidden_scope', `This needs the scope ${scope}.`)
+  request.auth = auth
 }
 
 const bearer = (request: FastifyRequest) => /^Bearer ([\w.~+/=-]+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''

@@ -9,10 +9,13 @@ import { createHash } from 'node:crypto'
 import type { Database, Tx } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Logger } from './log.ts'
+import { type Loop, startLoop } from './loop.ts'
 
 const KEY = /^[\x21-\x7e]{1,255}$/
 const KEPT = '24 hours' // API.md
 const RETRY_MS = 1_000 // most work takes less
+const SWEEP_EVERY_MS = 3_600_000 // an answer is kept a day, or an hour more
 
 export interface Answer {
   readonly status: number
@@ -103,6 +106,18 @@ const canonical = (value: unknown): string =>
       : part,
   ) ?? ''
 
-/** Forgets answers older than 24 hours, of all tenants. Answers how many. Run it every hour or so. */
+/** Forgets answers older than 24 hours, of all tenants. Answers how many. */
 export const sweepIdempotency = (db: Database): Promise<number> =>
   db.tx(async (tx) => (await tx.query(`DELETE FROM idempotency WHERE created_at < now() - interval '${KEPT}'`)).rowCount ?? 0)
+
+/** Sweeps every hour; for a service's `start`. */
+export const startIdempotencySweep = (db: Database, log: Logger): Loop =>
+  startLoop({
+    name: 'idempotency.sweep',
+    log,
+    everyMs: SWEEP_EVERY_MS,
+    work: async () => {
+      await sweepIdempotency(db)
+      return false
+    },
+  })

@@ -1,10 +1,9 @@
 /**
  * Log lines that cannot carry a person or a secret (RELIABILITY.md §3.9, F24).
  *
- * Redaction by path misses what nobody thought of, so lines are *picked*: numbers, booleans, and text under names that
- * stand for ids, codes and places; counts as objects of numbers; errors reduced to what they are. Everything else is
- * written as `[left out]`, so that the author sees it. Messages are for fixed words; addresses and tokens in them are masked
- * as a last resort.
+ * Redaction by path misses what nobody thought of, so lines are *picked*: numbers, booleans, single machine words under names
+ * that stand for ids, codes and places, objects of counts, and errors reduced to what they are. Everything else is written as
+ * `[left out]`, so that its author sees it. Messages are for fixed words; addresses and tokens in them are masked as a last resort.
  */
 import { type DestinationStream, type Logger, pino } from 'pino'
 import { reduceError } from './log-error.ts'
@@ -13,32 +12,34 @@ import { traceId } from './otel.ts'
 
 export type { Logger }
 
-/** Names whose text is written. Ids, codes and names of things of ours; never what a tenant or a platform typed. */
-const TEXT_NAMES = new Set(
-  'name service host url version event what why phase state status reason type kind mode trigger operation direction destination method route path topic consumer group schema table role slot at until since position epoch cause signal bus level code'.split(
-    ' ',
-  ),
+/** Names whose text is written: ids, codes and places of ours; never what a tenant, a person or a platform typed. */
+const NAMES = new Set(
+  (
+    'service host url method route path topic consumer group schema table role destination issuer audience subject ' +
+    'event version what why phase state status reason type kind mode trigger operation direction detail ' +
+    'slot at until since position epoch cause signal bus code id'
+  ).split(' '),
 )
-const TEXT_SUFFIXES = /(?:Id|Ids|_id|_ids|Code|At|Key(?:Hash)|Name|Status|Version|Kind)$/
-const PERSONAL = /^(?:first|last|full|user|person|customer|display)_?name$/i
-const LONGEST = 256
-
+const ID_LIKE = /(?:Ids?|_ids?|Code|At|Status|Version|Kind)$/
+/** One word, as programs write them: an id, a code, a path, a time. A person's name has a space, an address has an @. */
+const MACHINE_WORD = /^[\w.:/{}*+-]{1,128}$/
+const MOST_ITEMS = 20
 const LEFT_OUT = '[left out]'
-
-const mayBeText = (name: string) => (TEXT_NAMES.has(name) || TEXT_SUFFIXES.test(name) || name === 'id') && !PERSONAL.test(name)
 
 function pick(name: string, value: unknown): unknown {
   if (value === undefined || value === null || typeof value === 'number' || typeof value === 'boolean') return value
-  if (typeof value === 'bigint') return String(value)
   if (value instanceof Error) return reduceError(value)
   if (value instanceof Date) return value.toISOString()
-  if (typeof value === 'string') return mayBeText(name) ? mask(value).slice(0, LONGEST) : LEFT_OUT
-  if (Array.isArray(value)) return mayBeText(name) ? value.slice(0, 20).map((item) => pick(name, item)) : LEFT_OUT
-  if (typeof value === 'object') {
-    const entries = Object.entries(value)
-    return entries.every(([, count]) => typeof count === 'number') ? value : LEFT_OUT
-  }
+  if (typeof value === 'string') return pickText(name, value)
+  if (Array.isArray(value)) return value.slice(0, MOST_ITEMS).map((item) => pick(name, item))
+  if (typeof value === 'object' && Object.values(value).every((count) => typeof count === 'number')) return value
   return LEFT_OUT
+}
+
+/** Without the query of an address: that may hold a token. */
+function pickText(name: string, text: string): string {
+  const word = mask(text.split('?')[0] ?? '')
+  return (NAMES.has(name) || ID_LIKE.test(name)) && MACHINE_WORD.test(word) ? word : LEFT_OUT
 }
 
 const pickAll = (line: Record<string, unknown>) => Object.fromEntries(Object.entries(line).map(([name, value]) => [name, pick(name, value)]))
@@ -71,7 +72,7 @@ export function createLogger({ name, level = 'info', destination = pino.destinat
       },
       mixin: () => {
         const id = traceId()
-        return id ? { traceId: id } : {}
+        return id ? { trace_id: id } : {}
       },
       serializers: { err: (error: unknown) => error }, // already reduced; pino's own would print an axios error whole
     },

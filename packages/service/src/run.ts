@@ -69,7 +69,7 @@ export async function runMain(
 
   try {
     const running = await started
-    log.info({ name: running.name }, 'started')
+    log.info({ what: running.name }, 'started')
   } catch (error) {
     if (ending) return
     ending = true
