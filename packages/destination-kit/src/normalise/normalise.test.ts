@@ -95,6 +95,7 @@ describe('phone', () => {
     ['1-800-FLOWERS', 'US'],
     ['+1415+5550100', undefined],
     ['0151 12345678', 'XX'],
+    ['0500 0', 'DE'],
     ['', 'US'],
     ['+', undefined],
   ])('%j with %s is none', (given, home) => expect(phone(given, home)).toBeNull())

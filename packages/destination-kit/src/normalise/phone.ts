@@ -40,7 +40,8 @@ function fromWriting(value: string, defaultCountry?: string): string | null {
     return isE164(number) ? number : null
   }
   const country = defaultCountry?.toUpperCase()
-  return country !== undefined && isSupportedCountry(country) ? national(text, country) : withoutPlus(text)
+  const number = country !== undefined && isSupportedCountry(country) ? national(text, country) : withoutPlus(text)
+  return number !== null && isE164(number) ? number : null
 }
 
 /** As the country dials it; else with the country's code, but without the plus. Length decides: lists of valid prefixes grow old. */
