@@ -17,28 +17,24 @@ export interface Running {
 export interface RunOptions {
   readonly log?: Logger
   readonly deadlineMs?: number
-  /** Replaced in tests. */
-  readonly exit?: (code: number) => void
+  /** What signals and ends; the process itself unless given. */
+  readonly host?: Pick<NodeJS.Process, 'on' | 'env'> & { exit(code: number): void }
 }
 
 /** Starts and stays until a signal. Never throws and never answers before the process is told to end. */
 export async function runMain(
   start: (env: NodeJS.ProcessEnv) => Promise<Running>,
-  {
-    log = createLogger({ name: 'main', level: process.env.LOG_LEVEL ?? 'info' }),
-    deadlineMs = STOP_DEADLINE_MS,
-    exit = (code) => process.exit(code),
-  }: RunOptions = {},
+  { log = createLogger({ name: 'main', level: process.env.LOG_LEVEL ?? 'info' }), deadlineMs = STOP_DEADLINE_MS, host = process }: RunOptions = {},
 ): Promise<void> {
   let ending = false
-  const started = Promise.resolve().then(() => start(process.env))
+  const started = Promise.resolve().then(() => start(host.env))
 
   const end = async (code: number) => {
     if (ending) return
     ending = true
     const timer = setTimeout(() => {
       log.fatal('did not stop in time')
-      exit(3)
+      host.exit(3)
     }, deadlineMs)
     const failed = await started
       .then((running) => running.stop())
@@ -51,11 +47,11 @@ export async function runMain(
       )
     await stopTracing()
     clearTimeout(timer)
-    exit(code || (failed ? 1 : 0))
+    host.exit(code || (failed ? 1 : 0))
   }
 
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-    process.on(signal, () => {
+    host.on(signal, () => {
       log.info({ signal }, 'stopping')
       void end(0)
     })
@@ -64,8 +60,8 @@ export async function runMain(
     log.fatal(error instanceof Error ? error : new Error('not an error was thrown'), 'nobody caught this')
     void end(1)
   }
-  process.on('unhandledRejection', fault)
-  process.on('uncaughtException', fault)
+  host.on('unhandledRejection', fault)
+  host.on('uncaughtException', fault)
 
   try {
     const running = await started
@@ -77,6 +73,6 @@ export async function runMain(
     if (error instanceof ConfigError) console.error(error.message)
     else log.fatal(error as Error, 'failed to start')
     await stopTracing()
-    exit(error instanceof ConfigError ? 2 : 1)
+    host.exit(error instanceof ConfigError ? 2 : 1)
   }
 }
