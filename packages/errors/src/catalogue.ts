@@ -87,6 +87,7 @@ const audiences = {
     'Choose: export it again with a full refresh of a new audience, or delete it here.',
   ),
   audience_flagged: entry(409, 'The platform flagged the audience', 'Rename it or appeal at the platform, then resume.'),
+  lookalikes_exist: entry(409, 'Lookalike audiences are built on this audience', 'Delete the lookalikes at the platform first, or keep the audience there.'),
   audience_disabled: entry(409, 'The audience is disabled at the platform', 'See the platform’s own answer; the audience has to be replaced.'),
   settings_invalid: entry(
     400,
@@ -107,6 +108,7 @@ const platform = {
   platform_invalid_request: entry(422, 'The platform refused the request', 'Report it with the platform’s answer; it is a fault in how we spoke to it.'),
   platform_version_dead: entry(503, 'The platform no longer serves this API version', 'Raise the configured API version.'),
   platform_bad_reply: entry(503, 'The platform’s answer could not be understood', 'Nothing to do; the same request is sent again.'),
+  platform_busy: entry(503, 'The platform is still working on this audience', 'Nothing to do; the work goes on by itself when it is done.'),
   platform_slow: entry(202, 'The platform has not confirmed for two days', 'Nothing to do; we keep looking for seven days.'),
   unconfirmed: entry(202, 'The platform never confirmed', 'Refresh the audience in full if the platform’s figures look wrong.'),
   consent_denied: entry(422, 'The person has not consented', 'Nothing to do; the person is sent when consent is given.'),
