@@ -16,7 +16,7 @@ import { acceptJson } from './json-body.ts'
 import type { Logger } from './log.ts'
 import { describeRoutes } from './openapi.ts'
 import { addProbes, type ReadyCheck } from './probes.ts'
-import { answerProblems } from './problems.ts'
+import { answerProblems, sendProblem } from './problems.ts'
 import type { ServiceTokens } from './tokens.ts'
 
 export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>
@@ -54,6 +54,7 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
     handlerTimeout: HANDLER_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     bodyLimit,
+    frameworkErrors: (error, request, reply) => void sendProblem(request, reply, error), // paths that no route can be sought for
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
   }).withTypeProvider<ZodTypeProvider>()
   app.setValidatorCompiler(validatorCompiler)

@@ -101,8 +101,10 @@ export function serviceClient({ name, url, tokens, log, maxResponseBytes = MAX_R
         retryAfterMs: 1_000,
       })
     }
-    if (status >= 200 && status < 300) return schema.parse(answer)
-    throw problemOf(status, answer, name)
+    if (status < 200 || status >= 300) throw problemOf(status, answer, name)
+    const { success, data, error } = schema.safeParse(answer)
+    if (success) return data
+    throw new AppError('internal', `The answer of ${name} has another shape.`, { cause: error })
   }
 
   return {

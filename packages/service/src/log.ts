@@ -53,21 +53,19 @@ export interface LoggerOptions {
 
 /** The logger of one service. Children (`log.child({ runId })`) pick likewise. */
 export function createLogger({ name, level = 'info', destination = pino.destination({ fd: 1, sync: true }) }: LoggerOptions): Logger {
-  return pino(
+  const log = pino(
     {
       level,
       base: { service: name },
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }), bindings: pickAll, log: pickAll },
-      // `log.error(error)` alone: pino would take the error's own message, which may hold anything.
+      // pino would take an error's own message where none is given, and print the arguments of a format; both may hold anything.
       hooks: {
         logMethod(args, method) {
-          const [first, second, ...rest] = args as unknown[]
-          if (first instanceof Error)
-            method.apply(this, [{ err: first }, typeof second === 'string' ? mask(second) : 'failed', ...rest] as Parameters<typeof method>)
-          else if (typeof first === 'string') method.apply(this, [mask(first)] as Parameters<typeof method>)
-          else if (first instanceof Object && 'err' in first && second === undefined) method.apply(this, [first, 'failed'] as Parameters<typeof method>)
-          else method.apply(this, [first, ...(second === undefined ? [] : [mask(String(second))])] as Parameters<typeof method>)
+          const [first, second] = args as unknown[]
+          const fields = first instanceof Error ? { err: first } : typeof first === 'object' ? first : {}
+          const words = typeof first === 'string' ? first : typeof second === 'string' ? second : 'failed'
+          method.apply(this, [fields, mask(words)] as Parameters<typeof method>)
         },
       },
       mixin: () => {
@@ -78,4 +76,10 @@ export function createLogger({ name, level = 'info', destination = pino.destinat
     },
     destination,
   )
+  // pino's formatters pass over the bindings of children; these inherit this method.
+  const { child } = log
+  log.child = function (this: Logger, bindings: Record<string, unknown>, options: Parameters<typeof child>[1]) {
+    return child.call(this, pickAll(bindings), options)
+  } as typeof child
+  return log
 }

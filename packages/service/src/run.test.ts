@@ -90,7 +90,7 @@ describe('a process', () => {
 })
 
 describe('a process without its configuration', () => {
-  afterEach(() => jest.restoreAllMocks())
+  afterEach(() => void jest.restoreAllMocks())
 
   test('names what is missing on standard error and ends with 2', async () => {
     const printed = jest.spyOn(console, 'error').mockImplementation(() => {})
