@@ -1,0 +1,63 @@
+/** Meta's status codes of an audience → our words (vendors/meta.md §4.2). */
+import type { FarAudience } from '@audience-sync/destination-kit/contract'
+import { isRecord, numberOf, textOf } from './json.ts'
+
+/** `operation_status` of an audience whose uploads are worked off: normal, or usable with a remark (expiring, warning, few matches, many invalid rows). */
+const workedOff = new Set([100, 200, 400, 411, 412])
+/** No upload yet, replace in progress, populating, not prefilled. */
+const atWork = new Set([410, 414, 441, 442])
+const flagged = 471
+/** The account that made it is inactive. */
+const creatorInactive = 470
+const expiring = 100
+const tooSmall = 300
+const unusable = 400
+
+export const readFields = [
+  'id',
+  'name',
+  'description',
+  'delivery_status',
+  'operation_status',
+  'approximate_count_lower_bound',
+  'approximate_count_upper_bound',
+  'time_content_updated',
+  'time_created',
+  'delete_time',
+].join(',')
+
+const status = (value: unknown): { code: number; text: string } =>
+  isRecord(value) ? { code: numberOf(value.code) ?? 0, text: textOf(value.description) ?? '' } : { code: 0, text: '' }
+
+/** Meta's estimate lies between two bounds; -1 says that it gives none. */
+function sizeOf(lower: number | undefined, upper: number | undefined): number | null {
+  const low = lower ?? -1
+  return low < 0 ? null : Math.round((low + Math.max(upper ?? low, low)) / 2)
+}
+
+function stateOf(operation: number, delivery: number): FarAudience['state'] {
+  if (operation === flagged) return 'flagged'
+  if (operation === creatorInactive || delivery >= unusable) return 'disabled'
+  if (operation === expiring) return 'expiring'
+  if (atWork.has(operation)) return 'processing'
+  return delivery === tooSmall ? 'too_small' : 'ready'
+}
+
+export function farAudience(node: Readonly<Record<string, unknown>>, externalId: string): FarAudience {
+  const operation = status(node.operation_status)
+  const delivery = status(node.delivery_status)
+  const deleteTime = numberOf(node.delete_time) ?? 0
+  return {
+    externalId,
+    name: textOf(node.name) ?? '',
+    size: sizeOf(numberOf(node.approximate_count_lower_bound), numberOf(node.approximate_count_upper_bound)),
+    state: stateOf(operation.code, delivery.code),
+    detail: [`operation ${operation.code}`, operation.text, `delivery ${delivery.code}`, delivery.text].filter((part) => part !== '').join(', '),
+    expiresAt: deleteTime > 0 ? new Date(deleteTime * 1_000) : null,
+  }
+}
+
+/** Seconds since 1970 of the last change that Meta worked off; undefined while it works, or where it says nothing. */
+export function contentUpdatedAt(node: Readonly<Record<string, unknown>>): number | undefined {
+  return workedOff.has(status(node.operation_status).code) ? numberOf(node.time_content_updated) : undefined
+}

@@ -1,0 +1,137 @@
+/** The audience itself: found by our marker, made, read, changed, deleted; and what became of uploads to it. */
+import { type AcceptedBatch, type Context, DestinationError, type FarAudience, type NewAudience, type Settled } from '@audience-sync/destination-kit/contract'
+import { contentUpdatedAt, farAudience, readFields } from './audience-state.ts'
+import { type Graph, required } from './client.ts'
+import { isRecord, numberOf, textOf } from './json.ts'
+import type { MetaSettings } from './manifest.ts'
+
+/** "Use limit=20 with paging": larger pages are refused as too much data. */
+const pageSize = '20'
+/** 500 audiences an account at most; the rest is room for ones that are being deleted. */
+const mostPages = 50
+
+const jsonHeaders = { 'content-type': 'application/json' }
+/** "Does not exist, or you may not see it." */
+const notShown: ReadonlySet<string> = new Set(['100/33'])
+/** Said of new audiences, too; where a deletion is repeated it says that there is none. */
+const notShownOrNotYet: ReadonlySet<string> = new Set(['100/33', '803'])
+
+/** Behind the text that people read: `[as:<marker>]`. */
+const markerPattern = /\s?\[as:[^\]]*\]$/
+const marked = (description: string, marker: string): string => `${description}${description === '' ? '' : ' '}[as:${marker}]`
+
+const createFields = (settings: MetaSettings) => ({
+  customer_file_source: settings.customerFileSource,
+  ...(settings.retentionDays !== undefined && { retention_days: settings.retentionDays }),
+})
+
+export function metaAudiences(graph: Graph, apiVersion: string) {
+  const node = (id: string): string => `/${apiVersion}/${id}`
+  const edge = (ctx: Context): string => `/${apiVersion}/act_${ctx.accountExternalId}/customaudiences`
+  const post = (ctx: Context, path: string, fields: object) =>
+    graph(ctx, { method: 'POST', path, headers: jsonHeaders, body: Buffer.from(JSON.stringify(fields)), shown: fields })
+  const get = (ctx: Context, id: string, fields: string) => graph(ctx, { method: 'GET', path: node(id), query: { fields }, shown: { fields } })
+
+  async function* list(ctx: Context, fields: string): AsyncGenerator<Record<string, unknown>> {
+    let after: string | undefined
+    for (let page = 0; page < mostPages; page++) {
+      const query = { fields, limit: pageSize, ...(after !== undefined && { after }) }
+      const { body } = await graph(ctx, { method: 'GET', path: edge(ctx), query, shown: query })
+      for (const item of required(Array.isArray(body.data) ? body.data : undefined, 'data')) if (isRecord(item)) yield item
+      const paging = isRecord(body.paging) ? body.paging : {}
+      after = isRecord(paging.cursors) && paging.next !== undefined ? textOf(paging.cursors.after) : undefined
+      if (after === undefined) return
+    }
+  }
+
+  /**
+   * Meta says the same of an audience that is gone and of one that we lost access to. Whoever may list the account's
+   * audiences would see it there: not listed, it is gone.
+   */
+  async function seeing<T>(ctx: Context, externalId: string, work: Promise<T>, invisible = notShown): Promise<T> {
+    try {
+      return await work
+    } catch (error) {
+      const platform = error instanceof DestinationError ? error.failure.platform : undefined
+      if (platform?.code === undefined || !invisible.has(platform.code)) throw error
+      for await (const audience of list(ctx, 'id')) if (audience.id === externalId) throw error
+      throw new DestinationError({ kind: 'gone', code: 'audience_missing', message: 'The audience is not in the ad account any more.', platform }, error)
+    }
+  }
+
+  return {
+    seeing,
+
+    async find(ctx: Context, marker: string): Promise<readonly FarAudience[]> {
+      const found: { readonly created: number; readonly audience: FarAudience }[] = []
+      for await (const item of list(ctx, readFields)) {
+        const id = textOf(item.id)
+        if (id === undefined || !textOf(item.description)?.endsWith(`[as:${marker}]`)) continue
+        found.push({ created: numberOf(item.time_created) ?? 0, audience: farAudience(item, id) })
+      }
+      return found.sort((one, other) => one.created - other.created).map(({ audience }) => audience)
+    },
+
+    async create(ctx: Context, { name, description, marker, settings }: NewAudience<MetaSettings>): Promise<FarAudience> {
+      const { body } = await post(ctx, edge(ctx), {
+        name,
+        description: marked(description, marker),
+        subtype: 'CUSTOM',
+        ...createFields(settings),
+        ...(settings.valueBased && { is_value_based: true }),
+      })
+      const externalId = required(textOf(body.id), 'the id of the audience')
+      return { externalId, name, size: null, state: 'processing', detail: 'created', expiresAt: null }
+    },
+
+    /** null where Meta says that it is gone, or does not show it to us. */
+    async read(ctx: Context, externalId: string): Promise<FarAudience | null> {
+      try {
+        return farAudience((await get(ctx, externalId, readFields)).body, externalId)
+      } catch (error) {
+        if (error instanceof DestinationError && (error.failure.code === 'audience_missing' || notShownOrNotYet.has(error.failure.platform?.code ?? '')))
+          return null
+        throw error
+      }
+    },
+
+    async update(ctx: Context, externalId: string, changes: { readonly name?: string; readonly description?: string; readonly settings?: MetaSettings }) {
+      const { name, description, settings } = changes
+      const fields = {
+        ...(name !== undefined && { name }),
+        ...(description !== undefined && { description: `${description}${await markerOf(ctx, externalId)}` }),
+        ...(settings && createFields(settings)),
+      }
+      if (Object.keys(fields).length > 0) await post(ctx, node(externalId), fields)
+    },
+
+    /** Done as well when it is gone already: a deletion whose answer was lost is repeated. */
+    async delete(ctx: Context, externalId: string): Promise<void> {
+      const deletion = graph(ctx, { method: 'DELETE', path: node(externalId), shown: null })
+      try {
+        const { body } = await seeing(ctx, externalId, deletion, notShownOrNotYet)
+        required(body.success === false ? undefined : body, 'a confirmation')
+      } catch (error) {
+        if (!(error instanceof DestinationError) || error.failure.code !== 'audience_missing') throw error
+      }
+    },
+
+    /** Applied: Meta changed the audience's content after it accepted the batch, by its own clock and in whole seconds, and is not at work (SYNC.md C20). */
+    async settle(ctx: Context, externalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]> {
+      const { body } = await get(ctx, externalId, 'operation_status,time_content_updated')
+      const updatedAt = contentUpdatedAt(body)
+      return batches.map(({ batchId, acceptedAt }) =>
+        updatedAt !== undefined && updatedAt > Math.floor(acceptedAt.getTime() / 1_000)
+          ? { batchId, state: 'applied', rejections: [] }
+          : { batchId, state: 'pending' },
+      )
+    },
+  }
+
+  /** A new description keeps our marker, or the audience could not be found again. */
+  async function markerOf(ctx: Context, externalId: string): Promise<string> {
+    const { body } = await get(ctx, externalId, 'description')
+    const mark = markerPattern.exec(textOf(body.description) ?? '')?.[0].trim()
+    return mark === undefined ? '' : ` ${mark}`
+  }
+}

@@ -1,0 +1,49 @@
+/**
+ * Meta Custom Audiences as a destination. The parts: `manifest` (what Meta takes), `payload` and `encode` (a person → rows →
+ * bytes), `client` (one call), `error-table` and `failure` (what an answer means), `push`, `audiences`.
+ */
+import type { Destination } from '@audience-sync/destination-kit/contract'
+import { guardedClient } from '@audience-sync/http/client'
+import { metaAudiences } from './audiences.ts'
+import { createGraph, type Http } from './client.ts'
+import { encode } from './encode.ts'
+import type { Alarm } from './failure.ts'
+import { type MetaSettings, metaManifest } from './manifest.ts'
+import { lane, prepare } from './payload.ts'
+import { push } from './push.ts'
+
+/** Newest version on 2026-11-23; Marketing API versions live 11 to 13 months (vendors/meta.md §0). */
+const currentVersion = 'v26.0'
+
+export interface MetaDestinationOptions {
+  /** Scheme and host: `https://graph.facebook.com`, or a twin. */
+  readonly baseUrl: string
+  readonly apiVersion?: string
+  readonly http?: Http
+  /** Someone should look: an error code that nobody described, or a version that ends. */
+  readonly onAlarm?: (alarm: Alarm) => void
+}
+
+export function createMetaDestination({
+  baseUrl,
+  apiVersion = currentVersion,
+  http = guardedClient({ baseUrl, name: 'Meta' }),
+  onAlarm = () => {},
+}: MetaDestinationOptions): Destination<MetaSettings> {
+  const graph = createGraph(http, onAlarm)
+  const { seeing, ...audiences } = metaAudiences(graph, apiVersion)
+
+  return {
+    manifest: metaManifest(apiVersion),
+    prepare,
+    lane,
+    encode: (batch) => encode(batch, apiVersion),
+    push: (ctx, request) => seeing(ctx, request.path.split('/')[2] ?? '', push(graph, ctx, request)),
+    settle: (ctx, externalId, batches) => seeing(ctx, externalId, audiences.settle(ctx, externalId, batches)),
+    findAudiences: audiences.find,
+    createAudience: audiences.create,
+    readAudience: audiences.read,
+    updateAudience: (ctx, externalId, changes) => seeing(ctx, externalId, audiences.update(ctx, externalId, changes)),
+    deleteAudience: audiences.delete,
+  }
+}
