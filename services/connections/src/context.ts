@@ -1,0 +1,21 @@
+/** Everything a route may use, made once in `start.ts` (or by a test). */
+import type { Database } from '@audience-sync/db/database'
+import type { AccountSync } from './account-sync.ts'
+import type { Checker } from './check.ts'
+import type { Flow } from './flow.ts'
+import type { Grants } from './grants.ts'
+import type { Removal } from './removal.ts'
+import type { ReturnUrls } from './return-url.ts'
+
+export interface Context {
+  readonly db: Database
+  readonly accounts: AccountSync
+  readonly checker: Checker
+  readonly flow: Flow
+  readonly grants: Grants
+  readonly removal: Removal
+  readonly returnUrls: ReturnUrls
+}
+
+/** Routes that ask a platform: a call may take 10 s, and three of them follow each other at most. */
+export const PLATFORM_TIMEOUT_MS = 35_000

@@ -1,0 +1,81 @@
+/**
+ * What is due without anybody asking: deletions that the platform has not confirmed, credentials to renew (Meta: from day 45),
+ * consents that nobody completed. Every pod looks; the locks and versions below make each thing happen once.
+ */
+import type { Database, Tx } from '@audience-sync/db/database'
+import type { Logger } from '@audience-sync/service/log'
+import { setStatus } from './connection-rows.ts'
+import type { Refresher } from './refresher.ts'
+import type { Removal } from './removal.ts'
+
+export interface Housekeeping {
+  /** One round; answers what was found. */
+  round(): Promise<{ removals: number; renewals: number; abandoned: number }>
+  start(): void
+  stop(): Promise<void>
+}
+
+const EVERY_MS = 60_000
+const PER_ROUND = 50 // of each kind; the rest comes next
+const ABANDONED_AFTER = '1 day'
+
+interface Due {
+  readonly tenant_id: string
+  readonly id: string
+}
+
+export interface HousekeepingOptions {
+  readonly db: Database
+  readonly refresher: Refresher
+  readonly removal: Removal
+  readonly log: Logger
+}
+
+export function createHousekeeping({ db, refresher, removal, log }: HousekeepingOptions): Housekeeping {
+  const find = (sql: string) =>
+    db.tx(async (tx: Tx) => {
+      await tx.query(`SELECT set_config('app.housekeeping', 'on', true)`)
+      return (await tx.query<Due>(`${sql} LIMIT ${PER_ROUND}`)).rows
+    })
+  const each = async (rows: readonly Due[], what: string, work: (row: Due) => Promise<unknown>) => {
+    for (const row of rows) await work(row).catch((error: Error) => log.warn({ err: error, connectionId: row.id, what }, 'housekeeping goes on'))
+    return rows.length
+  }
+
+  async function round() {
+    const removals = await find('SELECT tenant_id, id FROM connection WHERE deleted_at IS NOT NULL AND revoked_at IS NULL ORDER BY deleted_at')
+    const renewals = await find(
+      `SELECT tenant_id, connection_id AS id FROM credential WHERE renew_at <= now() AND (refresh_failed_at IS NULL OR refresh_failed_at < now() - interval '10 minutes')
+         AND EXISTS (SELECT 1 FROM connection WHERE connection.tenant_id = credential.tenant_id AND connection.id = connection_id AND status = 'active' AND deleted_at IS NULL)
+       ORDER BY renew_at`,
+    )
+    const abandoned = await find(
+      `SELECT tenant_id, id FROM connection WHERE status = 'pending' AND deleted_at IS NULL AND created_at < now() - interval '${ABANDONED_AFTER}'`,
+    )
+    return {
+      removals: await each(removals, 'removal', ({ tenant_id, id }) => removal.finish(tenant_id, id)),
+      renewals: await each(renewals, 'renewal', ({ tenant_id, id }) => refresher.renew(tenant_id, id, { why: 'due' })),
+      abandoned: await each(abandoned, 'abandoned', ({ tenant_id, id }) =>
+        db.tenant(tenant_id, (tx) =>
+          setStatus(tx, tenant_id, id, 'failed', { code: 'authorization_failed', detail: 'The consent was not completed within a day.' }),
+        ),
+      ),
+    }
+  }
+
+  let timer: NodeJS.Timeout | undefined
+  let running: Promise<unknown> = Promise.resolve()
+  return {
+    round,
+    start() {
+      timer = setInterval(() => {
+        running = running.then(() => round()).catch((error: Error) => log.warn({ err: error }, 'a round of housekeeping failed'))
+      }, EVERY_MS)
+      timer.unref()
+    },
+    async stop() {
+      clearInterval(timer)
+      await running
+    },
+  }
+}

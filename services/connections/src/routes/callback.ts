@@ -1,0 +1,20 @@
+import { CallbackParams, CallbackQuery } from '@audience-sync/contracts/rest/connections'
+import type { App } from '@audience-sync/service/app'
+import { type Context, PLATFORM_TIMEOUT_MS } from '../context.ts'
+
+/** Where platforms send the user's browser. No credential: the state says whose it is. */
+export function callbackRoute(app: App, { flow }: Context): void {
+  app.get(
+    '/v1/oauth/:destination/callback',
+    {
+      config: { public: true },
+      handlerTimeout: PLATFORM_TIMEOUT_MS,
+      schema: { tags: ['Connections'], summary: 'The platform’s answer to a consent', params: CallbackParams, querystring: CallbackQuery },
+    },
+    async (request, reply) => {
+      const { state, code, error } = request.query
+      const target = await flow.complete(request.params.destination, { state, code, error })
+      return reply.header('referrer-policy', 'no-referrer').redirect(target, 302)
+    },
+  )
+}

@@ -1,0 +1,68 @@
+/** Makes the service: keys, pools, adapters, routes, housekeeping. It publishes events and consumes none. */
+import { openDatabase } from '@audience-sync/db/database'
+import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-contract'
+import type { Logger } from '@audience-sync/service/log'
+import type { Running } from '@audience-sync/service/run'
+import type { ServiceTokens } from '@audience-sync/service/tokens'
+import { createDekStore } from '@audience-sync/vault/dek-store'
+import { parseKeks } from '@audience-sync/vault/keks'
+import { createAccountSync } from './account-sync.ts'
+import { buildConnectionsApp } from './app.ts'
+import { createChecker } from './check.ts'
+import type { Config } from './config.ts'
+import { createCredentialVault } from './credential-vault.ts'
+import { createFlow } from './flow.ts'
+import { createGrants } from './grants.ts'
+import { createHousekeeping } from './housekeeping.ts'
+import { createRefresher } from './refresher.ts'
+import { createRemoval } from './removal.ts'
+
+export interface Parts {
+  readonly log: Logger
+  readonly tokens: ServiceTokens
+  /** By destination id. */
+  readonly adapters: ReadonlyMap<string, ConnectAdapter>
+}
+
+// Renewals hold a connection while a platform answers: they have a pool of their own, so that requests never wait for them.
+const REFRESH_POOL = 4
+
+export async function start(config: Config, { log, tokens, adapters }: Parts): Promise<Running & { url: string }> {
+  const keks = parseKeks(config.CONNECTIONS_KEK) // first: without a key nothing else is worth starting
+  const db = openDatabase({ url: config.DATABASE_URL, name: 'connections' })
+  const refreshDb = openDatabase({ url: config.DATABASE_URL, name: 'connections refresher', max: REFRESH_POOL })
+  const vault = createCredentialVault(createDekStore({ db, keks }))
+  const redirectUri = (destination: string) => `${config.PUBLIC_URL.replace(/\/$/, '')}/v1/oauth/${destination}/callback`
+
+  const accounts = createAccountSync({ db, vault, adapters })
+  const refresher = createRefresher({ db: refreshDb, vault, adapters, log })
+  const removal = createRemoval({ db, vault, adapters, log })
+  const housekeeping = createHousekeeping({ db, refresher, removal, log })
+  const app = await buildConnectionsApp({
+    log,
+    tokens,
+    adapters,
+    redirectUri,
+    ready: [async () => ({ ok: (await db.pool.query('SELECT 1')).rowCount === 1, detail: 'database' })],
+    context: (authorizeUrl) => ({
+      db,
+      accounts,
+      removal,
+      checker: createChecker({ db, vault, adapters, accounts, refresher }),
+      flow: createFlow({ db, vault, adapters, accounts, authorizeUrl, redirectUri, maxConnections: config.MAX_CONNECTIONS, log }),
+      grants: createGrants({ db, vault, adapters, refresher, accounts, log }),
+      returnUrls: { allowed: config.RETURN_URLS ?? [], loopback: config.RETURN_TO_LOOPBACK },
+    }),
+  })
+  const url = await app.listen({ host: config.HOST, port: config.PORT })
+  housekeeping.start()
+  return {
+    name: 'connections',
+    url,
+    async stop() {
+      await app.close()
+      await housekeeping.stop()
+      await Promise.all([db.close(), refreshDb.close()])
+    },
+  }
+}
