@@ -1,6 +1,6 @@
 /**
  * Once per test run: a cluster, the roles, and a migrated template database that each test file clones in some ten
- * milliseconds. `TEST_DATABASE_URL` names a superuser's connection to use instead of a cluster of our own.
+ * milliseconds. A Kafka broker is started by the first file that asks for one. `TEST_DATABASE_URL` names a superuser's connection to use instead of a cluster of our own.
  */
 import { mkdtempSync, rmSync, statfsSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,6 +10,7 @@ import { createRoles, MIGRATOR, urlAs } from '@audience-sync/infra/postgres/role
 import { schemas } from '@audience-sync/infra/postgres/schemas'
 import { type PostgresServer, startPostgres } from '@audience-sync/infra/postgres/server'
 import pg from 'pg'
+import { prepareBroker } from './kafka.ts'
 import { TEMPLATE } from './template.ts'
 
 const GIB = 1024 ** 3
@@ -38,6 +39,7 @@ export default async function globalSetup(): Promise<void> {
   }
   await makeTemplate(admin)
   process.env.TEST_ADMIN_URL = admin
+  infra.stops.push(prepareBroker())
 }
 
 /** Databases in memory are ten times quicker to clone; on disk where memory is short. */

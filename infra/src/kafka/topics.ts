@@ -1,0 +1,63 @@
+/**
+ * The broker's topics, made by this file and by nobody else: partitions, retention, size of a message. Run by the installation
+ * and by tests; services never create a topic.
+ */
+import { MAX_INGEST_BYTES, MAX_OWN_BYTES } from '@audience-sync/contracts/events/headers'
+import { deadLettersOf, topics } from '@audience-sync/contracts/events/topics'
+import kafkajs from 'kafkajs'
+
+const PARTITIONS = 6 // DESIGN.md: the most pods of one service that share a topic's work
+const RETENTION_MS = 7 * 24 * 3_600_000 // RELIABILITY.md §4.4
+const DEAD_LETTER_RETENTION_MS = 14 * 24 * 3_600_000 // time for a fix and a redrive; as long as the inbox remembers
+const BATCH_BYTES = 1_048_576 // the relay sends up to half of it in one batch of a partition, and one more event
+const OVERHEAD_BYTES = 65_536 // headers, key and the batch's own frame
+
+export interface TopicPlan {
+  readonly topic: string
+  readonly numPartitions: number
+  readonly config: Readonly<Record<string, string>>
+}
+
+const plan = (topic: string, retentionMs: number, maxBytes: number): TopicPlan => ({
+  topic,
+  numPartitions: PARTITIONS,
+  config: { 'cleanup.policy': 'delete', 'retention.ms': String(retentionMs), 'max.message.bytes': String(maxBytes) },
+})
+
+export const topicPlans: readonly TopicPlan[] = Object.values(topics).flatMap(({ name, ingest }) => [
+  plan(name, RETENTION_MS, (ingest ? MAX_INGEST_BYTES : Math.max(BATCH_BYTES, MAX_OWN_BYTES)) + OVERHEAD_BYTES),
+  plan(deadLettersOf(name), DEAD_LETTER_RETENTION_MS, BATCH_BYTES + MAX_INGEST_BYTES + OVERHEAD_BYTES),
+])
+
+export interface MakeTopicsOptions {
+  /** Put before each name: tests share one broker. */
+  readonly prefix?: string
+  readonly replicationFactor?: number
+  /** Of the registry; all and their dead letters without it. */
+  readonly only?: readonly string[]
+}
+
+/** Makes what is missing; answers the names that were made now. */
+export async function makeTopics(brokers: readonly string[], { prefix = '', replicationFactor = 1, only }: MakeTopicsOptions = {}): Promise<string[]> {
+  const { Kafka, logLevel } = kafkajs
+  const admin = new Kafka({ clientId: 'topics', brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
+  await admin.connect()
+  try {
+    const there = new Set(await admin.listTopics())
+    const wanted = topicPlans.filter(({ topic }) => !only || only.some((name) => topic === name || topic === deadLettersOf(name)))
+    const missing = wanted.filter(({ topic }) => !there.has(`${prefix}${topic}`))
+    if (missing.length === 0) return []
+    await admin.createTopics({
+      waitForLeaders: true,
+      topics: missing.map(({ topic, numPartitions, config }) => ({
+        topic: `${prefix}${topic}`,
+        numPartitions,
+        replicationFactor,
+        configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
+      })),
+    })
+    return missing.map(({ topic }) => `${prefix}${topic}`)
+  } finally {
+    await admin.disconnect()
+  }
+}
