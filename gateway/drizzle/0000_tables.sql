@@ -4,10 +4,10 @@ CREATE TABLE "api_key" (
 	"secret_sha256" "bytea" NOT NULL,
 	"name" text NOT NULL,
 	"scopes" text[] NOT NULL,
-	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
-	"expires_at" timestamp with time zone NOT NULL,
-	"revoked_at" timestamp with time zone,
-	"last_used_at" timestamp with time zone,
+	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
+	"expires_at" timestamp (3) with time zone NOT NULL,
+	"revoked_at" timestamp (3) with time zone,
+	"last_used_at" timestamp (3) with time zone,
 	CONSTRAINT "api_key_tenant_id_id_pk" PRIMARY KEY("tenant_id","id"),
 	CONSTRAINT "api_key_id" UNIQUE("id"),
 	CONSTRAINT "api_key_digest" CHECK (octet_length("api_key"."secret_sha256") = 32),
@@ -38,7 +38,7 @@ CREATE TABLE "tenant" (
 	"limits" jsonb DEFAULT '{}'::jsonb NOT NULL,
 	"status" text DEFAULT 'active' NOT NULL,
 	"version" integer DEFAULT 1 NOT NULL,
-	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"created_at" timestamp (3) with time zone DEFAULT now() NOT NULL,
 	CONSTRAINT "tenant_slug_unique" UNIQUE("slug"),
 	CONSTRAINT "tenant_status" CHECK ("tenant"."status" IN ('active', 'suspended'))
 );

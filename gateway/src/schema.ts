@@ -6,7 +6,8 @@ import { sql } from 'drizzle-orm'
 import { bigint, check, customType, index, integer, jsonb, pgTable, primaryKey, text, timestamp, unique, uuid } from 'drizzle-orm/pg-core'
 
 const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
-const time = (name: string) => timestamp(name, { withTimezone: true })
+/** To the millisecond, as JavaScript has it: cursors of lists compare with what they were made of. */
+const time = (name: string) => timestamp(name, { withTimezone: true, precision: 3 })
 
 export const tenant = pgTable(
   'tenant',
@@ -54,7 +55,7 @@ export const auditLog = pgTable(
   {
     tenantId: uuid('tenant_id').notNull(),
     seq: bigint({ mode: 'number' }).notNull(),
-    at: timestamp({ withTimezone: true, precision: 3 }).notNull(),
+    at: time('at').notNull(),
     actor: text().notNull(),
     action: text().notNull(),
     target: text().notNull(),

@@ -1,0 +1,28 @@
+/** `GET /v1/status`: which of our services are ready, as the gateway sees it. */
+import { Status } from '@audience-sync/contracts/rest/gateway'
+import type { App } from '@audience-sync/service/app'
+import { request } from 'undici'
+import { TtlCache } from '../ttl-cache.ts'
+
+const FRESH_MS = 5_000 // many watchers, one look
+const TIMEOUT_MS = 3_000 // a service's own checks end after two seconds
+
+export function status(app: App, urls: Readonly<Record<string, string>>): void {
+  const looks = new TtlCache(look, { ttlMs: FRESH_MS })
+
+  async function look(name: string) {
+    const checkedAt = new Date().toISOString()
+    try {
+      const { statusCode, body } = await request(`${urls[name]}/readyz`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
+      await body.dump()
+      return { name, ok: statusCode === 200, detail: statusCode === 200 ? 'ready' : 'not ready', checkedAt }
+    } catch {
+      return { name, ok: false, detail: 'does not answer', checkedAt }
+    }
+  }
+
+  app.get('/v1/status', { config: { anyScope: true }, schema: { summary: 'Which parts of the system are ready', response: { 200: Status } } }, async () => {
+    const services = await Promise.all(Object.keys(urls).map((name) => looks.get(name)))
+    return { status: services.every(({ ok }) => ok) ? ('ok' as const) : ('degraded' as const), services }
+  })
+}

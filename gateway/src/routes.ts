@@ -1,0 +1,44 @@
+/** Which service answers which path (API.md «Ownership»), and how a route counts. What is not here is not forwarded. */
+import type { HTTPMethods } from 'fastify'
+import type { RouteClass } from './limits.ts'
+
+export const services = ['connections', 'behavior-export', 'audiences'] as const
+export type ServiceName = (typeof services)[number]
+
+export interface ForwardedRoute {
+  readonly methods: readonly HTTPMethods[]
+  readonly url: string
+  readonly service: ServiceName
+  /** Left out: `read` or `write`, by the method. */
+  readonly kind?: RouteClass
+  /** Without a credential; nothing of the caller is vouched for. */
+  readonly public?: boolean
+}
+
+const ALL: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
+const NOT_POST = ALL.filter((method) => method !== 'POST')
+
+const owned: Record<ServiceName, readonly string[]> = {
+  connections: ['connections', 'accounts', 'default-accounts'],
+  'behavior-export': ['behaviors', 'customers', 'privacy'],
+  audiences: ['audiences', 'runs', 'plans', 'destinations', 'campaigns', 'errors'],
+}
+
+/** Routes that differ from the rest of their prefix. */
+const special: readonly ForwardedRoute[] = [
+  { methods: ['GET'], url: '/v1/oauth/:destination/callback', service: 'connections', public: true },
+  { methods: ['GET', 'HEAD'], url: '/v1/accounts/:id/quota', service: 'audiences' },
+  { methods: ['POST'], url: '/v1/behaviors/:id/members', service: 'behavior-export', kind: 'bulk' },
+  { methods: ['POST'], url: '/v1/customers', service: 'behavior-export', kind: 'bulk' },
+  { methods: ['GET'], url: '/v1/runs/:id/stream', service: 'audiences', kind: 'stream' },
+]
+
+export const forwardedRoutes: readonly ForwardedRoute[] = [
+  ...special,
+  ...services.flatMap((service) =>
+    owned[service].flatMap((name): ForwardedRoute[] => [
+      { methods: name === 'customers' ? NOT_POST : ALL, url: `/v1/${name}`, service },
+      { methods: ALL, url: `/v1/${name}/*`, service },
+    ]),
+  ),
+]

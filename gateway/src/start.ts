@@ -1,0 +1,91 @@
+/** The gateway as a running thing: its database, its memory of limits and logins, its server. */
+import { openDatabase } from '@audience-sync/db/database'
+import { sweepIdempotency } from '@audience-sync/service/idempotency'
+import type { Running } from '@audience-sync/service/run'
+import type { ServiceTokens } from '@audience-sync/service/tokens'
+import type { Logger } from 'pino'
+import { gatewayApp } from './app.ts'
+import { auditLog } from './audit-log.ts'
+import { authenticator } from './authenticator.ts'
+import type { GatewayConfig } from './config.ts'
+import { jwtVerifier } from './jwt.ts'
+import { type Limits, limiter } from './limits.ts'
+import { auditTarget } from './path.ts'
+import { TokenBuckets } from './rate-limit.ts'
+import { ensureDemoTenant } from './tenants.ts'
+
+const SWEEP_MS = 3_600_000
+
+export interface GatewayParts {
+  readonly log: Logger
+  readonly tokens: ServiceTokens
+}
+
+/** Makes the demo tenant if it is missing, and listens. `stop` answers what has begun, writes the audit log and lets go of the database. */
+export async function start(config: GatewayConfig, { log, tokens }: GatewayParts): Promise<Running & { url: string }> {
+  const db = openDatabase({ url: config.DATABASE_URL, name: 'gateway' })
+  const audit = auditLog(db, log)
+  const buckets = new TokenBuckets()
+  const defaults: Limits = {
+    read: config.LIMIT_READ,
+    write: config.LIMIT_WRITE,
+    bulk: config.LIMIT_BULK,
+    importBytes: config.LIMIT_IMPORT_BYTES,
+    streams: config.LIMIT_STREAMS,
+  }
+  const failures = config.LIMIT_LOGIN_FAILURES
+  const auth = authenticator({
+    db,
+    log,
+    buckets,
+    mode: config.API_KEY_MODE,
+    jwt: jwtVerifier(config.JWT_ISSUERS),
+    adminKey: config.ADMIN_API_KEY,
+    loginRate: { policy: 'login', perSecond: failures / 60, burst: failures },
+    onFailure: ({ tenantId, actor, why, from }) => {
+      log.warn({ requestId: from.id, tenantId, why }, 'login failed')
+      audit.record(tenantId, {
+        actor,
+        action: 'auth.failed',
+        target: `${from.method} ${auditTarget(from.url)}`,
+        result: 'refused',
+        status: 401,
+        requestId: from.id,
+      })
+    },
+  })
+  const app = await gatewayApp({
+    log,
+    db,
+    tokens,
+    authenticator: auth,
+    limits: limiter(buckets, defaults),
+    audit,
+    keyMode: config.API_KEY_MODE,
+    urls: { connections: config.CONNECTIONS_URL, 'behavior-export': config.BEHAVIOR_EXPORT_URL, audiences: config.AUDIENCES_URL },
+    schedulerUrl: config.SCHEDULER_URL,
+    corsOrigins: config.CORS_ORIGINS ?? [],
+    trustedProxies: config.TRUSTED_PROXIES,
+  })
+  const sweep = setInterval(() => void sweepIdempotency(db).catch((error: unknown) => log.warn({ err: error }, 'old answers could not be removed')), SWEEP_MS)
+  sweep.unref()
+
+  async function stop(): Promise<void> {
+    clearInterval(sweep)
+    await app.close()
+    await audit.stop()
+    await db.close()
+  }
+
+  try {
+    await ensureDemoTenant(db, raised(defaults, config.DEMO_LIMIT_FACTOR))
+    const url = await app.listen({ host: config.HOST, port: config.PORT })
+    log.info({ url }, 'listening')
+    return { name: 'gateway', url, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+const raised = (limits: Limits, factor: number) => Object.fromEntries(Object.entries(limits).map(([name, value]) => [name, value * factor]))
