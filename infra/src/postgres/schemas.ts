@@ -9,7 +9,7 @@ const contexts: Record<string, readonly string[]> = {
   bus: ['packages/events/src/embedded'],
   gateway: [...shared, 'gateway'],
   connections: [...shared, 'packages/vault', 'services/connections'],
-  behavior_export: [...shared, 'services/behavior-export'],
+  behavior_export: [...shared, 'packages/vault', 'services/behavior-export'],
   sync: [...shared, 'packages/sync-engine', 'services/audiences'],
   scheduler: [...shared, 'services/scheduler'],
 }

@@ -1,0 +1,86 @@
+/** The pages that the other half reads: changes in committed order, members in order of their number, rows of certain customers. No personal data. */
+import type { Tx } from '@audience-sync/db/database'
+import { FEED_ROW, HORIZON, horizonOf, type Position, positionBelow, readFeed } from './horizon.ts'
+
+interface Page {
+  /** JSON rows, comma-separated; null: none. */
+  readonly rows: string | null
+  readonly count: number
+}
+
+const json = (fields: Record<string, unknown>, rows: string | null) => `${JSON.stringify(fields).slice(0, -1)},"rows":[${rows ?? ''}]}`
+
+export interface ChangesQuery {
+  readonly after: Position
+  /** Read below this transaction only; undefined: as far as possible. */
+  readonly below: string | undefined
+  readonly limit: number
+}
+
+/** A `ChangesPage` as JSON text: the last row of each customer within the page. */
+export async function changesPage(tx: Tx, behaviorNo: number, { after, below, limit }: ChangesQuery): Promise<string> {
+  const page = await readFeed<Page & { read: number; last: string | null; bound: string; reached: boolean }>(
+    tx,
+    `WITH ${HORIZON}, bound AS MATERIALIZED (SELECT least(coalesce($4::xid8, xmin::xid8), xmin::xid8) AS xid FROM h),
+     page AS MATERIALIZED (
+       SELECT customer_no, member, purposes, groups, fingerprints, xid, seq FROM change_log
+       WHERE behavior_no = $1 AND (xid, seq) > ($2::xid8, $3::bigint) AND xid < (SELECT xid FROM bound) ORDER BY xid, seq LIMIT $5),
+     newest AS (SELECT DISTINCT ON (customer_no) * FROM page ORDER BY customer_no, xid DESC, seq DESC)
+     SELECT h.*, bound.xid::text AS bound, coalesce($4::xid8 <= h.xmin::xid8, true) AS reached, (SELECT count(*) FROM page)::int AS read,
+       (SELECT xid || ':' || seq FROM page ORDER BY xid DESC, seq DESC LIMIT 1) AS last,
+       (SELECT count(*) FROM newest)::int AS count, (SELECT string_agg(${FEED_ROW('newest')}, ',' ORDER BY xid, seq) FROM newest) AS rows
+     FROM h, bound`,
+    [behaviorNo, after.xid, after.seq, below ?? null, limit],
+  )
+  const drained = page.read < limit
+  // Below a bound everything was read, and a reader of a quiet behavior moves on all the same. Never backwards: `below` may lie before `after`.
+  const end = BigInt(page.bound) > BigInt(after.xid) ? positionBelow(page.bound) : `${after.xid}:${after.seq}`
+  const next = drained ? end : (page.last ?? end)
+  return json({ horizon: horizonOf(page), next, done: drained && page.reached, count: page.count }, page.rows)
+}
+
+/** A `MembersPage` as JSON text. */
+export async function membersPage(tx: Tx, behaviorNo: number, afterCustomer: number, limit: number): Promise<string> {
+  const page = await readFeed<Page & { last: number | null }>(
+    tx,
+    `WITH ${HORIZON}, page AS MATERIALIZED (
+       SELECT m.customer_no, m.member, c.purposes, c.groups, c.fingerprints FROM membership m JOIN customer c ON c.no = m.customer_no
+       WHERE m.behavior_no = $1 AND m.customer_no > $2 ORDER BY m.customer_no LIMIT $3)
+     SELECT h.*, (SELECT count(*) FROM page)::int AS count, (SELECT max(customer_no) FROM page) AS last,
+       (SELECT string_agg(${FEED_ROW('page')}, ',' ORDER BY customer_no) FROM page) AS rows FROM h`,
+    [behaviorNo, afterCustomer, limit],
+  )
+  const fields = { start: positionBelow(page.xmin), nextCustomer: page.last ?? afterCustomer, done: page.count < limit, count: page.count }
+  return json({ horizon: horizonOf(page), ...fields }, page.rows)
+}
+
+/** A `RowsAnswer` as JSON text: one row per number asked for, in that order. */
+export async function rowsAnswer(tx: Tx, behaviorNo: number, customers: readonly number[]): Promise<string> {
+  const { rows } = await tx.query<Page>(
+    `WITH asked AS (
+       SELECT a.no AS customer_no, a.at, coalesce(m.member, false) AS member, coalesce(c.purposes, 0) AS purposes, coalesce(c.groups, 0) AS groups, coalesce(c.fingerprints, '') AS fingerprints
+       FROM unnest($2::bigint[]) WITH ORDINALITY AS a(no, at)
+       LEFT JOIN membership m ON m.behavior_no = $1 AND m.customer_no = a.no LEFT JOIN customer c ON c.no = m.customer_no)
+     SELECT count(*)::int AS count, string_agg(${FEED_ROW('asked')}, ',' ORDER BY at) AS rows FROM asked`,
+    [behaviorNo, customers],
+  )
+  return json({ count: rows[0]?.count ?? 0 }, rows[0]?.rows ?? null)
+}
+
+/** People who are members, may be sent for a purpose (bit) and have one of the groups (bits). Stops counting at `atMost`. */
+export async function countEligible(
+  tx: Tx,
+  behaviorNo: number,
+  purpose: number,
+  groups: number,
+  atMost: number | null,
+): Promise<{ members: number; eligible: number }> {
+  const { rows } = await tx.query<{ members: number; eligible: number }>(
+    `SELECT (SELECT count(*) FROM (SELECT FROM membership WHERE behavior_no = $1 AND member LIMIT $4) AS m)::int AS members,
+       (SELECT count(*) FROM (
+          SELECT FROM membership m JOIN customer c ON c.no = m.customer_no
+          WHERE m.behavior_no = $1 AND m.member AND c.purposes & $2::smallint <> 0 AND c.groups & $3::smallint <> 0 LIMIT $4) AS e)::int AS eligible`,
+    [behaviorNo, purpose, groups, atMost],
+  )
+  return rows[0] ?? { members: 0, eligible: 0 }
+}

@@ -1,0 +1,73 @@
+/**
+ * Erasure (RELIABILITY.md §4.7): suppressed and purged here in one transaction. What stays is the customer's number, without
+ * anything that says who it was, because removals at the destinations go by it, and a keyed hash so that the next delivery
+ * does not bring the person back. The proof of the destinations is not collected yet: an erasure of somebody who may have
+ * been sent stays `pending_destination`.
+ */
+import { newUuid } from '@audience-sync/contracts/ids'
+import { purposeBit, purposes } from '@audience-sync/contracts/people'
+import type { Tx } from '@audience-sync/db/database'
+import { announceBehaviors, suppress } from '../announce.ts'
+import type { Tenant } from '../tenants.ts'
+import { lockCustomers } from './customer-rows.ts'
+import { addStubs, subjectOf } from './stubs.ts'
+
+export interface ErasureRow {
+  readonly id: string
+  readonly status: 'pending_destination' | 'completed'
+  readonly requested_at: Date
+  readonly purged: Record<string, number>
+}
+
+const ALL_PURPOSES = purposes.reduce((bits, purpose) => bits | purposeBit(purpose), 0)
+
+/** Harmless twice: the second answers the first's erasure. */
+export async function eraseCustomer(tx: Tx, tenant: Tenant, customerId: string, now: Date): Promise<ErasureRow> {
+  const subject = subjectOf(tenant, customerId)
+  await addStubs(tx, tenant, [customerId])
+  const [row] = await lockCustomers(tx, tenant, [customerId])
+  if (!row) return findErasure(tx, tenant, subject)
+  const { rows: left } = await tx.query<{ behavior_no: number; member: boolean }>(
+    'DELETE FROM membership WHERE customer_no = $1 RETURNING behavior_no, member',
+    [row.no],
+  )
+  const known = left.length > 0 || row.occurred_ms !== null || row.consent_ms !== null
+  if (known) {
+    await tx.query(
+      `INSERT INTO change_log (behavior_no, tenant_no, customer_no, member, purposes, groups, fingerprints)
+       SELECT behavior_no, $1, $2, false, 0, 0, '' FROM unnest($3::int[]) AS behavior_no`,
+      [tenant.no, row.no, left.map(({ behavior_no }) => behavior_no)],
+    )
+    await tx.query('DELETE FROM identifier_tag WHERE customer_no = $1', [row.no])
+    await tx.query(
+      `UPDATE customer SET customer_id = NULL, erased_at = $2, occurred_at = NULL, consent_at = NULL, value = NULL, purposes = 0, groups = 0, present = 0,
+         ad_user_data = 0, ad_personalization = 0, crm = 0, sale_share_opt_out = false, country = NULL, fingerprints = '', unusable = NULL, identifiers = NULL
+       WHERE no = $1`,
+      [row.no, now],
+    )
+    await suppress(tx, tenant, [{ customerNo: row.no, purposes: ALL_PURPOSES, reason: 'erased' }])
+    await announceBehaviors(tx, tenant, new Map(left.map(({ behavior_no }) => [behavior_no, 1])))
+  } else await tx.query('DELETE FROM customer WHERE no = $1', [row.no]) // the stub was ours: nobody can have been sent
+  const { rows } = await tx.query<ErasureRow>(
+    'INSERT INTO erasure (id, tenant_no, subject, customer_no, status, requested_at, purged) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, status, requested_at, purged',
+    [
+      newUuid(),
+      tenant.no,
+      subject,
+      known ? row.no : null,
+      known ? 'pending_destination' : 'completed',
+      now,
+      { customers: known ? 1 : 0, memberships: left.length },
+    ],
+  )
+  return rows[0] as ErasureRow
+}
+
+async function findErasure(tx: Tx, tenant: Tenant, subject: Buffer): Promise<ErasureRow> {
+  const { rows } = await tx.query<ErasureRow>('SELECT id, status, requested_at, purged FROM erasure WHERE tenant_no = $1 AND subject = $2', [
+    tenant.no,
+    subject,
+  ])
+  if (!rows[0]) throw new Error('A customer could neither be locked nor was erased.')
+  return rows[0]
+}

@@ -1,0 +1,35 @@
+/** What the feed says of a person, found out when they are stored: usable groups, fingerprints, permission. Pure. */
+import { type Consent, groupBit, type Identifiers } from '@audience-sync/contracts/people'
+import { permission } from '@audience-sync/destination-kit/consent'
+import type { DroppedField } from '@audience-sync/destination-kit/contract'
+import { country as countryCode } from '@audience-sync/destination-kit/normalise/country'
+import { usableGroups } from '@audience-sync/destination-kit/usable'
+import type { Tenant } from '../tenants.ts'
+import { fingerprintsOf, presentGroups } from './fingerprint.ts'
+
+export interface Assessment {
+  /** Bits of `identifierGroups`. */
+  readonly groups: number
+  readonly present: number
+  readonly fingerprints: Buffer
+  readonly unusable: readonly DroppedField[]
+  /** Readable country, ISO alpha-2 in lower case. */
+  readonly country: string | null
+  /** Bits of `purposes`. */
+  readonly purposes: number
+}
+
+export function assess(tenant: Tenant, identifiers: Identifiers, value: number | undefined, consent: Consent): Assessment {
+  const person = { identifiers, value, consent }
+  const usable = usableGroups(identifiers, tenant.defaultCountry)
+  const badValue = value !== undefined && value < 0
+  const groups = usable.groups | groupBit('consent') | (value === undefined || badValue ? 0 : groupBit('value'))
+  return {
+    groups,
+    present: presentGroups(person),
+    fingerprints: fingerprintsOf(tenant.fingerprintKey, groups, person),
+    unusable: badValue ? [...usable.unusable, { field: 'value', code: 'value_malformed' }] : usable.unusable,
+    country: identifiers.country === undefined ? null : countryCode(identifiers.country),
+    purposes: permission(consent, identifiers.country, tenant.defaultCountry).purposes,
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * A keyed fingerprint per group of identifiers: 8 bytes that say *changed* to the other half, and nothing else. The key is the
+ * tenant's own, so equal people of two tenants look different. Groups that cannot be used have no bit and no bytes.
+ */
+import { createHmac } from 'node:crypto'
+import { type Consent, groupBit, type IdentifierGroup, type Identifiers, identifierGroups } from '@audience-sync/contracts/people'
+
+export const FINGERPRINT_BYTES = 8
+
+/** The raw values of a group; a missing one is '' so that what stands at which place is part of the fingerprint. */
+const values: Record<IdentifierGroup, (person: Fingerprinted) => readonly (string | undefined)[]> = {
+  email: ({ identifiers: { email, emails = [] } }) => [email, ...emails],
+  phone: ({ identifiers: { phone } }) => [phone],
+  name: ({ identifiers: { firstName, lastName } }) => [firstName, lastName],
+  address: ({ identifiers: { city, region, postalCode, country } }) => [city, region, postalCode, country],
+  gender: ({ identifiers: { gender } }) => [gender],
+  birthDate: ({ identifiers: { birthDate } }) => [birthDate],
+  mobileAdId: ({ identifiers: { mobileAdId } }) => [mobileAdId],
+  externalId: ({ identifiers: { externalId } }) => [externalId],
+  value: ({ value }) => [value?.toString()],
+  consent: ({ consent }) => consentValues(consent),
+}
+
+const consentValues = (consent: Consent) => [consent.adUserData, consent.adPersonalization, consent.crm, String(consent.saleShareOptOut)]
+
+export interface Fingerprinted {
+  readonly identifiers: Identifiers
+  readonly value: number | undefined
+  readonly consent: Consent
+}
+
+/** Bits of the groups in which something was given. Consent is always one of them. */
+export function presentGroups(person: Fingerprinted): number {
+  let bits = 0
+  for (const group of identifierGroups) if (values[group](person).some((value) => value?.trim())) bits |= groupBit(group)
+  return bits
+}
+
+/** The 8-byte pieces of the groups in `groups`, in bit order. */
+export function fingerprintsOf(key: Buffer, groups: number, person: Fingerprinted): Buffer {
+  const pieces: Buffer[] = []
+  for (const group of identifierGroups) if (groups & groupBit(group)) pieces.push(piece(key, group, values[group](person)))
+  return Buffer.concat(pieces)
+}
+
+/** The same fingerprints with another consent, for a change that brings no identifiers. Consent is the last group. */
+export function withConsent(key: Buffer, groups: number, fingerprints: Buffer, consent: Consent): { groups: number; fingerprints: Buffer } {
+  const bit = groupBit('consent')
+  const others = groups & bit ? fingerprints.subarray(0, -FINGERPRINT_BYTES) : fingerprints
+  return { groups: groups | bit, fingerprints: Buffer.concat([others, piece(key, 'consent', consentValues(consent))]) }
+}
+
+function piece(key: Buffer, group: IdentifierGroup, parts: readonly (string | undefined)[]): Buffer {
+  // Spelling that no platform tells apart is not a change. An external id is compared as it is.
+  const spelled = parts.map((part = '') => (group === 'externalId' ? part : part.trim().toLowerCase()))
+  return createHmac('sha256', key)
+    .update(`${group}\u001f${spelled.join('\u001f')}`)
+    .digest()
+    .subarray(0, FINGERPRINT_BYTES)
+}
