@@ -33,7 +33,13 @@ const ALLOWED = new Set([
 export function pickSpan(span: Span): Span {
   const attributes = Object.fromEntries(Object.entries(span.attributes).filter(([name]) => ALLOWED.has(name)))
   const picked = { attributes, events: [], status: { code: span.status.code } }
-  return new Proxy(span, { get: (target, name) => (Object.hasOwn(picked, name) ? picked[name as keyof typeof picked] : Reflect.get(target, name, target)) })
+  return new Proxy(span, {
+    get(target, name) {
+      if (Object.hasOwn(picked, name)) return picked[name as keyof typeof picked]
+      const value: unknown = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value // spans may have private fields
+    },
+  })
 }
 
 export const pickingExporter = (exporter: Exporter): Exporter => ({
