@@ -13,7 +13,7 @@ import type { Config } from './config.ts'
 import { createCredentialVault } from './credential-vault.ts'
 import { createFlow } from './flow.ts'
 import { createGrants } from './grants.ts'
-import { createHousekeeping } from './housekeeping.ts'
+import { createHousekeeping, type Housekeeping } from './housekeeping.ts'
 import { createRefresher } from './refresher.ts'
 import { createRemoval } from './removal.ts'
 
@@ -27,7 +27,13 @@ export interface Parts {
 // Renewals hold a connection while a platform answers: they have a pool of their own, so that requests never wait for them.
 const REFRESH_POOL = 4
 
-export async function start(config: Config, { log, tokens, adapters }: Parts): Promise<Running & { url: string }> {
+export interface RunningConnections extends Running {
+  readonly url: string
+  /** Also runs by itself, once a minute. */
+  readonly housekeeping: Housekeeping
+}
+
+export async function start(config: Config, { log, tokens, adapters }: Parts): Promise<RunningConnections> {
   const keks = parseKeks(config.CONNECTIONS_KEK) // first: without a key nothing else is worth starting
   const db = openDatabase({ url: config.DATABASE_URL, name: 'connections' })
   const refreshDb = openDatabase({ url: config.DATABASE_URL, name: 'connections refresher', max: REFRESH_POOL })
@@ -59,6 +65,7 @@ export async function start(config: Config, { log, tokens, adapters }: Parts): P
   return {
     name: 'connections',
     url,
+    housekeeping,
     async stop() {
       await app.close()
       await housekeeping.stop()
