@@ -194,5 +194,6 @@ describe('gender, birth date, ids', () => {
     expect(externalId(' Id-1 ')).toBe(' Id-1 ')
     expect(externalId('  ')).toBeNull()
     expect(externalId('\ud800')).toBeNull()
+    expect(externalId(emptyDigest)).toBeNull()
   })
 })
