@@ -13,6 +13,7 @@ import { open } from './envelope.ts'
 import { faultPoint } from './fault-point.ts'
 import type { InRecord } from './transport.ts'
 
+const STOP_GRACE_MS = 5_000 // what a handler may still take when the service stops; stopping has 10 s in all
 const HANDLER_DEADLINE_MS = 25_000 // F30: below the group's session timeout of 30 s, so that a hanging handler loses its call, not the partition
 
 export interface ApplyParts<M extends Message> {
@@ -86,19 +87,24 @@ export function applier<M extends Message>({ db, consumer, deadLetterKey, log, h
 
     const withDeadline = async (tx: Tx, run: (signal: AbortSignal) => Promise<void>, outer: AbortSignal) => {
       const deadline = new AbortController()
-      let timer: NodeJS.Timeout | undefined
-      const late = new Promise<never>((_, reject) => {
-        timer = setTimeout(() => {
-          // The handler may go on one day: the connection is taken from under it, so that it cannot touch the pool's next user.
-          ;(tx as unknown as { end(): Promise<void> }).end().catch(() => {})
-          const error = new Error(`handler of ${consumer.name} took longer than ${handlerDeadlineMs} ms`)
-          deadline.abort(error)
-          reject(error)
-        }, handlerDeadlineMs)
-      })
+      const late = Promise.withResolvers<never>()
+      const giveUp = () => {
+        // The handler may go on one day: the connection is taken from under it, so that it cannot touch the pool's next user.
+        ;(tx as unknown as { end(): Promise<void> }).end().catch(() => {})
+        const error = new Error(`the handler of ${consumer.name} took too long`)
+        deadline.abort(error)
+        late.reject(error)
+      }
+      let timer = setTimeout(giveUp, handlerDeadlineMs)
+      const hurry = () => {
+        clearTimeout(timer)
+        timer = setTimeout(giveUp, Math.min(STOP_GRACE_MS, handlerDeadlineMs))
+      }
+      outer.addEventListener('abort', hurry, { once: true })
       try {
-        await Promise.race([run(AbortSignal.any([outer, deadline.signal])), late])
+        await Promise.race([run(AbortSignal.any([outer, deadline.signal])), late.promise])
       } finally {
+        outer.removeEventListener('abort', hurry)
         clearTimeout(timer)
       }
     }

@@ -8,7 +8,7 @@ import { contentTypes, header } from '@audience-sync/contracts/events/headers'
 import { deadLettersOf } from '@audience-sync/contracts/events/topics'
 import { newUuid } from '@audience-sync/contracts/ids'
 import type { Database } from '@audience-sync/db/database'
-import { identify } from './envelope.ts'
+import { aggregateOf, identify } from './envelope.ts'
 import { insertOutbox } from './outbox.ts'
 import type { InRecord } from './transport.ts'
 
@@ -97,6 +97,13 @@ export async function bury({ db, key, consumer, record, reason, attempts }: Buri
       id,
     ])
     if (rowCount === 0) return
-    await insertOutbox(tx, { tenantId, eventId, topic: deadLettersOf(record.topic), key: record.key, headers, value: seal(key, headers, record.value) })
+    await insertOutbox(tx, {
+      tenantId,
+      eventId,
+      topic: deadLettersOf(record.topic),
+      key: aggregateOf(record.key, tenantId),
+      headers,
+      value: seal(key, headers, record.value),
+    })
   })
 }

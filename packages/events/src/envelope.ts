@@ -18,6 +18,12 @@ export function identify({ headers, topic, partition, offset }: InRecord): { id:
   return { id: id && id.length <= MAX_ID ? id : `${topic}/${partition}/${offset}`, tenantId: UUID.test(tenantId) ? tenantId : NO_TENANT }
 }
 
+/** The relay puts the tenant before the key; other teams need not. */
+export function aggregateOf(key: string, tenantId: string): string {
+  const prefix = `${tenantId}:`
+  return key.startsWith(prefix) ? key.slice(prefix.length) : key
+}
+
 /** Throws `PoisonError` with `tenant_missing`, `id_missing`, `type_mismatch`, `content_type_unknown` or `message_malformed`. */
 export function open<M extends Message>(topic: Topic<M>, record: InRecord): ReceivedEvent<M> {
   const { headers } = record
@@ -27,11 +33,10 @@ export function open<M extends Message>(topic: Topic<M>, record: InRecord): Rece
   const type = headers[header.type] ?? topic.name
   if (type !== topic.name) throw new PoisonError('type_mismatch', `header ${header.type} names another type`)
   const time = Date.parse(headers[header.time] ?? '')
-  const prefix = `${tenantId}:`
   return {
     id,
     tenantId,
-    key: record.key.startsWith(prefix) ? record.key.slice(prefix.length) : record.key,
+    key: aggregateOf(record.key, tenantId),
     headers,
     message: parse(topic, record),
     occurredAt: new Date(Number.isNaN(time) ? 0 : time),

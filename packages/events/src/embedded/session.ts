@@ -23,14 +23,24 @@ export interface SessionOptions {
   readonly log: Logger
   readonly pingMs: number
   readonly onNotice: (payload: string) => void
+  /** Locks can be taken (again). */
+  readonly onReady: () => void
   /** The connection was lost or found dead. */
   readonly onLost: () => void
 }
 
-export function openSession({ url, log, pingMs, onNotice, onLost }: SessionOptions): Session {
+export function openSession({ url, log, pingMs, onNotice, onReady, onLost }: SessionOptions): Session {
   const stopping = new AbortController()
   let client: pg.Client | undefined
   let held = new Map<string, Promise<boolean>>()
+
+  /** One query at a time: pg would queue them, but warns of it. */
+  let turn: Promise<unknown> = Promise.resolve()
+  const inTurn = <T>(query: () => Promise<T>): Promise<T> => {
+    const mine = turn.then(query)
+    turn = mine.catch(() => {})
+    return mine
+  }
 
   const connectOnce = async (): Promise<{ dead: Promise<void>; mine: pg.Client }> => {
     const mine = new pg.Client({ connectionString: url, application_name: 'bus subscription', connectionTimeoutMillis: pingMs, query_timeout: pingMs })
@@ -51,11 +61,12 @@ export function openSession({ url, log, pingMs, onNotice, onLost }: SessionOptio
         held = new Map()
         client = mine
         attempt = 0
+        onReady()
         const lost = new AbortController()
         dead.then(() => lost.abort())
         while (!lost.signal.aborted && !stopping.signal.aborted) {
           await pause(pingMs, AbortSignal.any([lost.signal, stopping.signal]))
-          if (!lost.signal.aborted && !stopping.signal.aborted) await mine.query('SELECT 1')
+          if (!lost.signal.aborted && !stopping.signal.aborted) await inTurn(() => mine.query('SELECT 1'))
         }
       } catch (error) {
         log.warn({ error: (error as Error).message }, 'the bus connection is down')
@@ -74,11 +85,12 @@ export function openSession({ url, log, pingMs, onNotice, onLost }: SessionOptio
 
   return {
     async lock(name) {
-      if (!client) return false
+      const mine = client
+      if (!mine) return false
       const locks = held
       const known = locks.get(name)
       if (known) return known
-      const asked = client.query<{ got: boolean }>('SELECT pg_try_advisory_lock(hashtext($1), hashtext($2)) AS got', ['bus', name]).then(
+      const asked = inTurn(() => mine.query<{ got: boolean }>('SELECT pg_try_advisory_lock(hashtext($1), hashtext($2)) AS got', ['bus', name])).then(
         ({ rows }) => rows[0]?.got ?? false,
         () => false,
       )

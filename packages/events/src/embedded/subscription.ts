@@ -40,6 +40,9 @@ export function subscribeEmbedded({ pool, url, db, consumers, deadLetterKey, sta
     onNotice: (where) => {
       for (const { ring } of bells.get(where) ?? []) ring()
     },
+    onReady: () => {
+      for (const { ring } of [...bells.values()].flat()) ring()
+    },
     onLost: () => {
       for (const { name } of consumers) onStall?.(name)
     },
