@@ -17,7 +17,7 @@ import { answerProblems } from '@audience-sync/service/problems'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import cors from '@fastify/cors'
 import helmet from '@fastify/helmet'
-import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest } from 'fastify'
+import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Logger } from 'pino'
 import type { KeyMode } from './api-key.ts'
@@ -78,9 +78,8 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
   const { log, db, tokens, authenticator, limits, audit, keyMode, urls, schedulerUrl, corsOrigins = [], trustedProxies = 0, timeouts } = options
   const app: App = fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => publicId('request', newUuid()), // never the caller's: it goes into logs and the audit log
-    requestIdLogLabel: 'requestId',
     trustProxy: (_address, hop) => hop < trustedProxies,
     connectionTimeout: CONNECTION_TIMEOUT_MS,
     requestTimeout: BODY_TIMEOUT_MS,

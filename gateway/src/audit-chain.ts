@@ -24,11 +24,14 @@ export interface AuditRow extends AuditEvent {
   readonly hash: Buffer
 }
 
+/** Where a chain stands. */
+type Link = Pick<AuditRow, 'seq' | 'hash'>
+
 /** What the first row of a chain follows. */
 export const GENESIS = Buffer.alloc(32)
 
 /** The rows that continue a chain after the row (`seq`, `hash`). */
-export function chain(tenantId: string, last: { readonly seq: number; readonly hash: Buffer }, events: readonly AuditEvent[]): AuditRow[] {
+export function chain(tenantId: string, last: Link, events: readonly AuditEvent[]): AuditRow[] {
   let { seq, hash } = last
   return events.map((event) => {
     const previousHash = hash
@@ -39,8 +42,8 @@ export function chain(tenantId: string, last: { readonly seq: number; readonly h
 }
 
 /** The sequence number of the first row that is not what was written, or undefined. `rows` in order, from `after` on. */
-export function firstBroken(tenantId: string, rows: readonly AuditRow[], after = { seq: 0, hash: GENESIS }): number | undefined {
-  let last: { readonly seq: number; readonly hash: Buffer } = after
+export function firstBroken(tenantId: string, rows: readonly AuditRow[], after: Link = { seq: 0, hash: GENESIS }): number | undefined {
+  let last = after
   for (const row of rows) {
     if (row.seq !== last.seq + 1 || !row.previousHash.equals(last.hash) || !hashOf(tenantId, row).equals(row.hash)) return row.seq
     last = row
