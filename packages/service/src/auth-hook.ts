@@ -48,13 +48,25 @@ export function requireScopes(app: FastifyInstance, tokens: ServiceTokens): void
 }
 
 async function admit(request: FastifyRequest, tokens: ServiceTokens): Promise<void> {
-  if (request.is404) return
+  if (request.is404) {
+    // Nothing to guard, but the answer should carry the caller's id.
+    const known = await tokens.verify(bearer(request)).catch(() => undefined)
+    if (known) request.id = known.requestId ?? idBeside(request) ?? request.id
+    return
+  }
   const scope = scopeOf(request.routeOptions.url ?? '', request.routeOptions.config)
   if (scope === undefined) return
-  const auth = await tokens.verify(bearer(request))
+  const verified = await tokens.verify(bearer(request))
+  const auth = { ...verified, requestId: verified.requestId ?? idBeside(request) }
   request.id = auth.requestId ?? request.id
   if (!auth.scopes.includes(scope)) throw new AppError('forbidden_scope', `This needs the scope ${scope}.`)
   request.auth = auth
+}
+
+/** The gateway uses one token for many requests of a caller; the request's id then travels beside it, and is ours by its shape. */
+function idBeside({ headers }: FastifyRequest): string | undefined {
+  const id = headers['x-request-id']
+  return typeof id === 'string' && /^req_[0-9a-f-]{36}$/.test(id) ? id : undefined
 }
 
 const bearer = (request: FastifyRequest) => /^Bearer ([\w.~+/=-]+)$/i.exec(request.headers.authorization ?? '')?.[1] ?? ''
