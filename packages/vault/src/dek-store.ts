@@ -18,7 +18,10 @@ export interface DekStore {
   byId(tx: Tx, tenantId: string, dekId: string): Promise<Dek>
   /** Makes a new current key; the old one only opens from now on. */
   rotate(tenantId: string): Promise<void>
-  /** Superseded keys may be retired once nothing is sealed with them any more. */
+  /**
+   * Superseded keys may be retired once nothing is sealed with them any more, and ten minutes after they were superseded at the
+   * earliest: until then another process may still seal with the one in its memory.
+   */
   retire(tenantId: string, dekId: string): Promise<void>
   /** Wraps all keys with the current key-encryption key, in small steps; may be interrupted and repeated. Answers how many. */
   rewrapAll(): Promise<number>
@@ -27,6 +30,7 @@ export interface DekStore {
 }
 
 const CACHE_MS = 5 * 60_000 // RELIABILITY.md §3.1: nobody holds a key longer
+export const RETIRE_AFTER = '10 minutes' // twice the above: a clock that runs behind included
 const CACHE_ENTRIES = 10_000 // tenants active at once in a process; a key is some 200 bytes
 const MAX_AGE = '90 days'
 const MAX_USES = 2 ** 30 // a quarter of the limit for random IVs (NIST SP 800-38D)
@@ -131,7 +135,7 @@ export function createDekStore({ db, keks, now = Date.now }: { db: Database; kek
 
     async retire(tenantId, dekId) {
       await db.tenant(tenantId, (tx) =>
-        tx.query('UPDATE dek SET retire_at = now() WHERE tenant_id = $1 AND id = $2 AND superseded_at IS NOT NULL', [tenantId, dekId]),
+        tx.query('UPDATE dek SET retire_at = now() WHERE tenant_id = $1 AND id = $2 AND superseded_at < now() - $3::interval', [tenantId, dekId, RETIRE_AFTER]),
       )
       opened.delete(`${tenantId}|${dekId}`)
     },

@@ -1,16 +1,19 @@
 /**
  * What is due without anybody asking: deletions that the platform has not confirmed, credentials to renew (Meta: from day 45),
- * consents that nobody completed. Every pod looks; the locks and versions below make each thing happen once.
+ * consents that nobody completed, keys that were replaced. Every pod looks; the locks and versions below make each thing happen once.
  */
 import type { Database, Tx } from '@audience-sync/db/database'
 import type { Logger } from '@audience-sync/service/log'
+import type { DekStore } from '@audience-sync/vault/dek-store'
 import { setStatus } from './connection-rows.ts'
+import type { CredentialVault } from './credential-vault.ts'
 import type { Refresher } from './refresher.ts'
 import type { Removal } from './removal.ts'
+import { reseal } from './reseal.ts'
 
 export interface Housekeeping {
   /** One round; answers what was found. */
-  round(): Promise<{ removals: number; renewals: number; abandoned: number }>
+  round(): Promise<{ removals: number; renewals: number; abandoned: number; resealed: number }>
   start(): void
   stop(): Promise<void>
 }
@@ -26,12 +29,14 @@ interface Due {
 
 export interface HousekeepingOptions {
   readonly db: Database
+  readonly deks: DekStore
+  readonly vault: CredentialVault
   readonly refresher: Refresher
   readonly removal: Removal
   readonly log: Logger
 }
 
-export function createHousekeeping({ db, refresher, removal, log }: HousekeepingOptions): Housekeeping {
+export function createHousekeeping({ db, deks, vault, refresher, removal, log }: HousekeepingOptions): Housekeeping {
   const find = (sql: string) =>
     db.tx(async (tx: Tx) => {
       await tx.query(`SELECT set_config('app.housekeeping', 'on', true)`)
@@ -60,6 +65,7 @@ export function createHousekeeping({ db, refresher, removal, log }: Housekeeping
           setStatus(tx, tenant_id, id, 'failed', { code: 'authorization_failed', detail: 'The consent was not completed within a day.' }),
         ),
       ),
+      resealed: await reseal(db, deks, vault),
     }
   }
 

@@ -37,13 +37,14 @@ export async function start(config: Config, { log, tokens, adapters }: Parts): P
   const keks = parseKeks(config.CONNECTIONS_KEK) // first: without a key nothing else is worth starting
   const db = openDatabase({ url: config.DATABASE_URL, name: 'connections' })
   const refreshDb = openDatabase({ url: config.DATABASE_URL, name: 'connections refresher', max: REFRESH_POOL })
-  const vault = createCredentialVault(createDekStore({ db, keks }))
+  const deks = createDekStore({ db, keks })
+  const vault = createCredentialVault(deks)
   const redirectUri = (destination: string) => `${config.PUBLIC_URL.replace(/\/$/, '')}/v1/oauth/${destination}/callback`
 
   const accounts = createAccountSync({ db, vault, adapters })
   const refresher = createRefresher({ db: refreshDb, vault, adapters, log })
   const removal = createRemoval({ db, vault, adapters, log })
-  const housekeeping = createHousekeeping({ db, refresher, removal, log })
+  const housekeeping = createHousekeeping({ db, deks, vault, refresher, removal, log })
   const app = await buildConnectionsApp({
     log,
     tokens,
@@ -62,13 +63,18 @@ export async function start(config: Config, { log, tokens, adapters }: Parts): P
   })
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   housekeeping.start()
+  // A new key-encryption key takes over while we work; the old one may go when this has logged that all is done.
+  const rewrapping = deks.rewrapAll().then(
+    (count) => log.info({ count }, 'all data keys are wrapped with the current key-encryption key'),
+    (error: Error) => log.error({ err: error }, 'not all data keys could be wrapped anew'),
+  )
   return {
     name: 'connections',
     url,
     housekeeping,
     async stop() {
       await app.close()
-      await housekeeping.stop()
+      await Promise.all([housekeeping.stop(), rewrapping])
       await Promise.all([db.close(), refreshDb.close()])
     },
   }

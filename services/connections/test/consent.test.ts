@@ -110,6 +110,26 @@ describe('an OAuth state works once, for its own', () => {
   })
 })
 
+test('no state, code or token stands in a log line', async () => {
+  const tenant = newTenant()
+  const { authorizeUrl, id } = await begin(tenant)
+  const callback = h.far.consent(authorizeUrl)
+  await h.follow(callback)
+  await h.call(tenant, 'PUT', `/v1/connections/${id}/accounts`, { selected: ['1001'] })
+  const [account] = (await h.call(tenant, 'GET', '/v1/accounts')).body.data
+  const { accessToken } = (await h.call(tenant, 'POST', `/internal/v1/accounts/${account.id}/grant`)).body
+  await h.follow(callback) // refused
+  h.far.withdraw()
+  await h.call(tenant, 'POST', `/v1/connections/${id}/check`)
+  const { state, code } = Object.fromEntries(new URL(callback).searchParams)
+  const lines = h.logged.join('')
+  expect(lines).toContain('must connect again')
+  for (const secret of [state, code, accessToken, 'secret-1']) {
+    expect(secret).toBeTruthy()
+    expect(lines).not.toContain(secret)
+  }
+})
+
 describe('a consent that is not given', () => {
   test('fails the connection and tells the browser why', async () => {
     const tenant = newTenant()

@@ -1,7 +1,11 @@
 import { uuidOf } from '@audience-sync/contracts/ids'
 import { Grant } from '@audience-sync/contracts/internal/grants'
+import { createDekStore } from '@audience-sync/vault/dek-store'
+import { parseKeks } from '@audience-sync/vault/keks'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
-import { type Harness, newTenant, RETURN_URL, startHarness } from './harness.ts'
+import { createCredentialVault } from '../src/credential-vault.ts'
+import { reseal } from '../src/reseal.ts'
+import { type Harness, KEK, newTenant, RETURN_URL, startHarness } from './harness.ts'
 
 let h: Harness
 beforeAll(async () => {
@@ -160,6 +164,26 @@ describe('deleting a connection', () => {
     expect((await h.call(tenant, 'GET', `/v1/accounts/${accountId}`)).body).toMatchObject({ id: accountId, connectionId: begun.body.id, selected: false })
     expect((await grant(tenant, accountId)).body.code).toBe('account_not_selected')
   })
+})
+
+test('a replaced data key: its credentials are sealed anew, and it opens nothing more', async () => {
+  const tenant = newTenant()
+  const { accountId } = await h.connect(tenant)
+  const dekOf = async () =>
+    (await h.database.admin<{ id: string }>(`SELECT split_part(access_token, '.', 2) AS id FROM connections.credential WHERE tenant_id = $1`, [tenant]))[0]?.id
+  const old = await dekOf()
+  const before = (await grant(tenant, accountId)).body
+  const db = h.database.as('connections')
+  const store = createDekStore({ db, keks: parseKeks(KEK) })
+  await store.rotate(tenant)
+  const again = () => reseal(db, store, createCredentialVault(store))
+  expect(await again()).toBe(0) // other processes may still seal with the one in their memory
+  await h.database.admin(`UPDATE connections.dek SET superseded_at = now() - interval '11 minutes' WHERE id = $1`, [old])
+  expect(await again()).toBe(1)
+  expect(await dekOf()).not.toBe(old)
+  expect((await grant(tenant, accountId)).body).toEqual(before)
+  expect(await again()).toBe(0)
+  expect(await h.database.admin('SELECT id FROM connections.dek WHERE tenant_id = $1 AND retire_at IS NOT NULL', [tenant])).toEqual([{ id: old }])
 })
 
 describe('a leaked or tampered table', () => {

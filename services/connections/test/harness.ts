@@ -5,6 +5,7 @@ import { createLogger } from '@audience-sync/service/log'
 import { generateServiceTokens } from '@audience-sync/service/tokens'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { configSchema } from '../src/config.ts'
+import type { Housekeeping } from '../src/housekeeping.ts'
 import { start } from '../src/start.ts'
 import { strictAdapter } from './oauth-adapter.ts'
 import { type OAuthServer, startOAuthServer } from './oauth-server.ts'
@@ -24,7 +25,9 @@ export interface Harness {
   follow(callbackUrl: string): Promise<{ status: number; location: URL | null; body: string }>
   /** Connects and selects the first account. */
   connect(tenantId: string): Promise<{ connectionId: string; accountId: string }>
-  housekeeping(): Promise<{ removals: number; renewals: number; abandoned: number }>
+  housekeeping(): ReturnType<Housekeeping['round']>
+  /** Every line logged. */
+  readonly logged: string[]
   events(tenantId: string): Promise<string[]>
   stop(): Promise<void>
 }
@@ -45,12 +48,14 @@ export async function startHarness(): Promise<Harness> {
     META_APP_ID: 'unused',
     META_APP_SECRET: 'unused',
   })
-  const log = createLogger({ name: 'connections', level: 'silent' })
+  const logged: string[] = []
+  const log = createLogger({ name: 'connections', level: 'trace', destination: { write: (line: string) => void logged.push(line) } })
   const service = await start(config, { log, tokens: tokens.connections, adapters: new Map([['strict', strictAdapter(far.url)]]) })
 
   const harness: Harness = {
     database,
     far,
+    logged,
     async call(tenantId, method, path, body, { key, scopes = ['connections:read', 'connections:write', 'internal'] } = {}) {
       const token = await tokens.gateway.sign('connections', { tenantId, subject: 'key_1', scopes })
       const response = await fetch(service.url + path, {
