@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { AppError } from '@audience-sync/errors/app-error'
+import { until } from '@audience-sync/testing/until'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import { z } from 'zod'
 import { type App, buildApp } from './app.ts'
@@ -204,6 +205,29 @@ describe('probes', () => {
     const red = await app.inject({ url: '/readyz' })
     expect([red.statusCode, red.json()]).toEqual([503, { status: 'not ready', checks: [{ ok: false, detail: 'database' }], failed: ['database'] }])
     expect((await app.inject({ url: '/livez' })).statusCode).toBe(200)
+  })
+})
+
+describe('stopping', () => {
+  test('takes nothing new and lets the requests that run finish', async () => {
+    let release = () => {}
+    let running = false
+    const held = await buildApp({ name: 'held', tokens: tokens.audiences, log: createLogger({ name: 'held', level: 'silent' }) })
+    held.get('/v1/held', { config: { public: true } }, async () => {
+      running = true
+      await new Promise<void>((resolve) => {
+        release = resolve
+      })
+      return { ok: true }
+    })
+    const url = await held.listen({ host: '127.0.0.1', port: 0 })
+    const first = fetch(`${url}/v1/held`)
+    await until('the request runs', () => running)
+    const closed = held.close()
+    await until('nothing new is taken', async () => (await fetch(`${url}/readyz`).catch(() => 'refused')) === 'refused')
+    release()
+    expect(await (await first).json()).toEqual({ ok: true })
+    await closed
   })
 })
 

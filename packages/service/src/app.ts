@@ -54,6 +54,7 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
     handlerTimeout: HANDLER_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     bodyLimit,
+    return503OnClosing: false, // what still comes over open connections while stopping is answered
     frameworkErrors: (error, request, reply) => void sendProblem(request, reply, error), // paths that no route can be sought for
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
   }).withTypeProvider<ZodTypeProvider>()
@@ -72,8 +73,14 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
 
 /** Headers of every answer, and one log line for each. */
 function answerHeaders(app: FastifyInstance): void {
+  let stopping = false
+  app.addHook('preClose', async () => {
+    stopping = true
+  })
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
+    // A connection that was busy when the stop began would be kept open afterwards, and the stop would wait for it.
+    if (stopping) reply.header('connection', 'close')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   app.addHook('onResponse', async (request, reply) => {

@@ -1,4 +1,4 @@
-/** `/livez`: this process turns. `/readyz`: it can work, and is not stopping. Neither tells a stranger more than that. */
+/** `/livez`: this process turns. `/readyz`: it can work; while it stops, nobody listens. Neither tells a stranger more than that. */
 import type { FastifyInstance } from 'fastify'
 
 /** For example the database or a subscription. `detail` is shown: no secrets, no addresses. */
@@ -7,15 +7,10 @@ export type ReadyCheck = () => Promise<{ ok: boolean; detail: string }> | { ok: 
 const CHECK_TIMEOUT_MS = 2_000 // probes give up after a few seconds; a hanging check is a failed one
 
 export function addProbes(app: FastifyInstance, checks: readonly ReadyCheck[]): void {
-  let stopping = false
-  app.addHook('preClose', async () => {
-    stopping = true
-  })
   app.get('/livez', { config: { public: true }, logLevel: 'warn' }, async () => ({ status: 'ok' }))
   app.get('/readyz', { config: { public: true }, logLevel: 'warn' }, async (_request, reply) => {
     const results = await Promise.all(checks.map(ask))
     const failed = results.filter(({ ok }) => !ok).map(({ detail }) => detail)
-    if (stopping) failed.push('stopping')
     if (failed.length > 0) reply.code(503)
     return { status: failed.length > 0 ? 'not ready' : 'ready', checks: results, ...(failed.length > 0 && { failed }) }
   })
