@@ -10,7 +10,7 @@ const contexts: Record<string, readonly string[]> = {
   gateway: [...shared, 'gateway'],
   connections: [...shared, 'packages/vault', 'services/connections'],
   behavior_export: [...shared, 'packages/vault', 'services/behavior-export'],
-  sync: [...shared, 'packages/sync-engine', 'services/audiences'],
+  sync: [...shared, 'packages/vault', 'packages/sync-engine', 'services/audiences'],
   scheduler: [...shared, 'services/scheduler'],
 }
 

@@ -258,7 +258,8 @@ CREATE INDEX "audience_by_behavior" ON "audience" USING btree ("tenant_id","beha
 CREATE UNIQUE INDEX "audience_far" ON "audience" USING btree ("account_id","external_id") WHERE deleted_at IS NULL AND external_id IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "audience_to_settle" ON "audience" USING btree ("destination_no","settle_at") WHERE settle_at IS NOT NULL;--> statement-breakpoint
 CREATE INDEX "batch_of_run" ON "batch" USING btree ("run_no");--> statement-breakpoint
-CREATE INDEX "batch_unsettled" ON "batch" USING btree ("audience_no","state") WHERE state NOT IN ('applied', 'split', 'dissolved');--> statement-breakpoint
+CREATE INDEX "batch_exception" ON "batch" USING btree ("audience_no") WHERE state NOT IN ('accepted', 'applied', 'split');--> statement-breakpoint
+CREATE INDEX "batch_to_settle" ON "batch" USING btree ("audience_no") WHERE state = 'accepted';--> statement-breakpoint
 CREATE INDEX "call_of_run" ON "call" USING btree ("run_no","no");--> statement-breakpoint
 CREATE INDEX "call_by_time" ON "call" USING btree ("started_at");--> statement-breakpoint
 CREATE INDEX "history_of_audience" ON "history" USING btree ("audience_no","no");--> statement-breakpoint

@@ -2,8 +2,9 @@
  * Wishes: what `audiences` and the consumers may write. Only the lease holder of an audience moves its runs on (SYNC.md C15);
  * these functions queue a run or leave a request for it to find.
  */
-import { newUuid, publicId } from '@audience-sync/contracts/ids'
+
 import { topics } from '@audience-sync/contracts/events/topics'
+import { newUuid, publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { publish } from '@audience-sync/events/outbox'
 

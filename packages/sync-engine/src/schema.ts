@@ -7,7 +7,23 @@
  * `rejection`, `tombstone`) carry `tenantNo` and `destinationNo`, the others the tenant's UUID and the destination's name.
  */
 import { sql } from 'drizzle-orm'
-import { bigint, boolean, customType, doublePrecision, index, integer, jsonb, pgTable, primaryKey, smallint, text, timestamp, unique, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
+import {
+  bigint,
+  boolean,
+  customType,
+  doublePrecision,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  smallint,
+  text,
+  timestamp,
+  unique,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core'
 
 const bytes = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 const at = (name: string) => timestamp(name, { withTimezone: true })
@@ -113,7 +129,9 @@ export const run = pgTable(
     no: identity('no').primaryKey(),
     id: uuid('id').notNull().unique(),
     tenantId: uuid('tenant_id').notNull(),
-    audienceNo: integer('audience_no').notNull().references(() => audience.no),
+    audienceNo: integer('audience_no')
+      .notNull()
+      .references(() => audience.no),
     destination: text('destination').notNull(),
     destinationNo: smallint('destination_no').notNull(),
     /** created | api | schedule | realtime | retry | plan | heal | privacy */
@@ -161,7 +179,11 @@ export const run = pgTable(
 
 /**
  * One API call's worth of changes. Its state is that of the people it names in the ledger: when a call ends, this one row is
- * updated, not one per member. planned → sending → accepted → applied; or unknown, rejected, failed, cancelled, split, dissolved.
+ * updated, not one per member.
+ *
+ * planned → sending → accepted → applied, or: unknown (sent, no answer: the same bytes go again) · rejected (refused as a whole,
+ * by the platform) · failed (the run ended before it was taken) · cancelled · split (into two others) · dissolved (never taken;
+ * its people are fetched anew) · abandoned (unknown for good: somebody in it may not be sent again, SYNC.md C11).
  */
 export const batch = pgTable(
   'batch',
@@ -169,7 +191,9 @@ export const batch = pgTable(
     no: identity('no').primaryKey(),
     id: uuid('id').notNull().unique(),
     tenantId: uuid('tenant_id').notNull(),
-    runNo: bigint('run_no', { mode: 'number' }).notNull().references(() => run.no),
+    runNo: bigint('run_no', { mode: 'number' })
+      .notNull()
+      .references(() => run.no),
     audienceNo: integer('audience_no').notNull(),
     destinationNo: smallint('destination_no').notNull(),
     generation: smallint('generation').notNull(),
@@ -210,14 +234,18 @@ export const batch = pgTable(
   },
   (t) => [
     index('batch_of_run').on(t.runNo),
-    // The exceptions that a worker loads before it reads the ledger, and what settle looks after.
-    index('batch_unsettled').on(t.audienceNo, t.state).where(sql`state NOT IN ('applied', 'split', 'dissolved')`),
+    // The exceptions that a worker loads before it reads the ledger; all others were accepted.
+    index('batch_exception').on(t.audienceNo).where(sql`state NOT IN ('accepted', 'applied', 'split')`),
+    // What settle looks after.
+    index('batch_to_settle').on(t.audienceNo).where(sql`state = 'accepted'`),
   ],
 )
 
 /** The rows of a batch, encrypted, from the first attempt until its outcome is known: what makes a resend identical. */
 export const batchPayload = pgTable('batch_payload', {
-  batchNo: bigint('batch_no', { mode: 'number' }).primaryKey().references(() => batch.no, { onDelete: 'cascade' }),
+  batchNo: bigint('batch_no', { mode: 'number' })
+    .primaryKey()
+    .references(() => batch.no, { onDelete: 'cascade' }),
   destinationNo: smallint('destination_no').notNull(),
   tenantNo: integer('tenant_no').notNull(),
   payload: bytes('payload').notNull(),

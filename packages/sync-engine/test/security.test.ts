@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -19,7 +19,9 @@ test('every table of a tenant or a destination, in every schema, forces row-leve
 })
 
 test('no service owns a table, is a superuser or bypasses row-level security', async () => {
-  const strong = await database.admin(`SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls OR rolcreaterole) AND rolname NOT IN ('postgres') AND rolname NOT LIKE 'pg_%'`)
+  const strong = await database.admin(
+    `SELECT rolname FROM pg_roles WHERE (rolsuper OR rolbypassrls OR rolcreaterole) AND rolname NOT IN ('postgres') AND rolname NOT LIKE 'pg_%'`,
+  )
   expect(strong).toEqual([])
   const owners = await database.admin(`SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname NOT IN ('pg_catalog', 'information_schema')`)
   expect(owners).toEqual([{ tableowner: 'migrator' }])

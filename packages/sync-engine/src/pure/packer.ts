@@ -1,0 +1,173 @@
+/**
+ * Packs people into batches: as few calls as the platform's limit allows, never two lanes in one call, never a person's rows in
+ * two calls. Bounded: at most one open and one finished batch per session are held, whatever the size of the audience.
+ *
+ * Additions of one lane form a session, whose last batch is marked: a finished one is held back until the next is begun. A
+ * removal is a session of its own, because its rows may come from an older choice of keys and a session's schema must not
+ * change. Removals of a person go out before their additions (SYNC.md C1).
+ */
+import type { KeySet, Operation } from '@audience-sync/destination-kit/contract'
+import type { HeldSet } from './held.ts'
+import type { Kind } from './payload.ts'
+
+/** One half of a person's change, as it goes into a batch and into the ledger. */
+export interface Part {
+  readonly customerNo: number
+  readonly operation: Operation
+  readonly kind: Kind
+  readonly sets: readonly KeySet[]
+  readonly heldAfter: readonly HeldSet[]
+  /** Of the identifiers that were fetched (C9); null on a removal, which leaves the ledger's. */
+  readonly fingerprint: number | null
+  /** Which page of the source it came from: the cursor may pass a page when all its parts are stored. */
+  readonly page: number
+  /** The same person has a removal that must be accepted before this addition goes out. */
+  readonly afterRemoval: boolean
+  readonly suppressionsAt: string
+}
+
+export interface Packed {
+  readonly operation: Operation
+  readonly lane: string
+  readonly parts: readonly Part[]
+  /** Position in the session of this lane's additions; removals are always 1. */
+  readonly seq: number
+  readonly last: boolean
+}
+
+interface Session {
+  open: Part[]
+  rows: number
+  finished: Part[] | undefined
+  seq: number
+}
+
+export class Packer {
+  readonly #limit: number
+  readonly #lane: (set: KeySet) => string
+  readonly #sessions = new Map<string, Session>()
+  readonly #unsent = new Set<Part>()
+  /** People with parts in no batch yet, with the number of parts; and of those the removals. */
+  readonly #people = new Map<number, number>()
+  readonly #removals = new Map<number, number>()
+
+  constructor(limit: number, lane: (set: KeySet) => string) {
+    this.#limit = limit
+    this.#lane = lane
+  }
+
+  /** Takes the parts of one person, removal first; answers the batches that are now due, in the order to send them. */
+  add(parts: readonly Part[]): Packed[] {
+    const due: Packed[] = []
+    for (const part of parts) {
+      for (const [lane, piece] of this.#byLane(part)) {
+        this.#unsent.add(piece)
+        raise(this.#people, piece.customerNo)
+        if (piece.operation === 'remove') raise(this.#removals, piece.customerNo)
+        due.push(...this.#put(lane, piece))
+      }
+    }
+    return due
+  }
+
+  /** Everything that is left; nothing is added afterwards. */
+  flush(): Packed[] {
+    const due: Packed[] = []
+    for (const operation of ['remove', 'add'] as const) {
+      for (const [key, session] of this.#sessions) {
+        if (!key.startsWith(`${operation} `)) continue
+        const rest = [session.finished, session.open.length > 0 ? session.open : undefined].filter((parts) => parts !== undefined)
+        session.finished = undefined
+        session.open = []
+        session.rows = 0
+        rest.forEach((parts, i) => {
+          due.push(this.#emit(key, session, parts, i === rest.length - 1))
+        })
+      }
+    }
+    return due
+  }
+
+  /** Whether something of this person waits for its batch. */
+  has(customerNo: number): boolean {
+    return this.#people.has(customerNo)
+  }
+
+  /** The oldest page with a part that is in no batch yet; undefined: all are. */
+  get oldestPage(): number | undefined {
+    let oldest: number | undefined
+    for (const { page } of this.#unsent) if (oldest === undefined || page < oldest) oldest = page
+    return oldest
+  }
+
+  /** Held sets of an older choice may fall into several lanes; the last piece carries the count. */
+  #byLane(part: Part): [string, Part][] {
+    const lanes = new Map<string, KeySet[]>()
+    for (const set of part.sets) {
+      const lane = this.#lane(set)
+      const sets = lanes.get(lane)
+      if (sets) sets.push(set)
+      else lanes.set(lane, [set])
+    }
+    if (lanes.size <= 1) return [[lanes.keys().next().value ?? '', part]]
+    return [...lanes].map(([lane, sets], i) => [lane, { ...part, sets, kind: i === lanes.size - 1 ? part.kind : 'none' }])
+  }
+
+  #put(lane: string, part: Part): Packed[] {
+    const key = `${part.operation} ${lane}`
+    let session = this.#sessions.get(key)
+    if (!session) {
+      session = { open: [], rows: 0, finished: undefined, seq: 0 }
+      this.#sessions.set(key, session)
+    }
+    const due: Packed[] = []
+    if (session.open.length > 0 && session.rows + part.sets.length > this.#limit) {
+      const full = session.open
+      session.open = []
+      session.rows = 0
+      if (part.operation === 'remove') due.push(this.#emit(key, session, full, true))
+      else {
+        if (session.finished) due.push(...this.#sendAdditions(key, session, session.finished, false))
+        session.finished = full
+      }
+    }
+    session.open.push(part)
+    session.rows += part.sets.length
+    return due
+  }
+
+  /** Additions, after whatever removal they have to wait for. */
+  #sendAdditions(key: string, session: Session, parts: readonly Part[], last: boolean): Packed[] {
+    const due: Packed[] = []
+    if (parts.some(({ customerNo, afterRemoval }) => afterRemoval && this.#removals.has(customerNo))) {
+      for (const [other, removals] of this.#sessions) {
+        if (!other.startsWith('remove ') || removals.open.length === 0) continue
+        const open = removals.open
+        removals.open = []
+        removals.rows = 0
+        due.push(this.#emit(other, removals, open, true))
+      }
+    }
+    due.push(this.#emit(key, session, parts, last))
+    return due
+  }
+
+  #emit(key: string, session: Session, parts: readonly Part[], last: boolean): Packed {
+    for (const part of parts) {
+      this.#unsent.delete(part)
+      lower(this.#people, part.customerNo)
+      if (part.operation === 'remove') lower(this.#removals, part.customerNo)
+    }
+    const [operation, lane] = [key.slice(0, key.indexOf(' ')) as Operation, key.slice(key.indexOf(' ') + 1)]
+    if (operation === 'add') session.seq += 1
+    return { operation, lane, parts, seq: operation === 'add' ? session.seq : 1, last }
+  }
+}
+
+const raise = (counts: Map<number, number>, key: number): unknown => counts.set(key, (counts.get(key) ?? 0) + 1)
+
+function lower(counts: Map<number, number>, key: number): void {
+  const left = (counts.get(key) ?? 0) - 1
+  if (left > 0) counts.set(key, left)
+  else counts.delete(key)
+}

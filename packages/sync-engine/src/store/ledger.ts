@@ -1,0 +1,200 @@
+/** Reading and writing the ledger and what is left to do, set by set. */
+import type { Tx } from '@audience-sync/db/database'
+import type { Known } from '../pure/diff.ts'
+
+/** Batches that did not end as accepted, by number; every other batch was accepted. */
+export type Exceptions = Map<number, 'open' | 'failed'>
+
+const OPEN = new Set(['planned', 'sending', 'unknown'])
+
+export async function readExceptions(tx: Tx, audienceNo: number): Promise<Exceptions> {
+  const { rows } = await tx.query<{ no: number; state: string }>(
+    `SELECT no, state FROM batch WHERE audience_no = $1 AND state NOT IN ('accepted', 'applied', 'split')`,
+    [audienceNo],
+  )
+  return new Map(rows.map(({ no, state }) => [no, OPEN.has(state) ? 'open' : 'failed']))
+}
+
+export interface LedgerEntry extends Known {
+  readonly customerNo: number
+  readonly addBatch: number | null
+  readonly removeBatch: number | null
+}
+
+export interface Lookup {
+  readonly known: ReadonlyMap<number, LedgerEntry>
+  /** People that an earlier run left to do. */
+  readonly forced: ReadonlySet<number>
+}
+
+interface Row {
+  readonly no: number
+  readonly fingerprint: number | null
+  readonly config_version: number
+  readonly normaliser: number
+  readonly add_batch: number | null
+  readonly remove_batch: number | null
+  readonly todo: boolean
+}
+
+const COLUMNS = 'l.fingerprint, l.config_version, l.normaliser, l.add_batch, l.remove_batch'
+
+/** These people, as this generation of the far audience knows them (C19: older generations are absent). */
+export async function lookUp(tx: Tx, audienceNo: number, generation: number, customers: readonly number[], exceptions: Exceptions): Promise<Lookup> {
+  const { rows } = await tx.query<Row>(
+    `SELECT c.no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo
+     FROM unnest($3::bigint[]) AS c(no)
+     LEFT JOIN ledger l ON l.audience_no = $1 AND l.customer_no = c.no AND l.generation = $2
+     LEFT JOIN todo t ON t.audience_no = $1 AND t.customer_no = c.no
+     WHERE l.customer_no IS NOT NULL OR t.customer_no IS NOT NULL`,
+    [audienceNo, generation, customers],
+  )
+  return toLookup(rows, exceptions)
+}
+
+/** Everyone in the ledger from `from` to `to` (null: to the end), both included: the other stream of a full reconcile. */
+export async function lookUpRange(tx: Tx, audienceNo: number, generation: number, from: number, to: number | null, exceptions: Exceptions): Promise<Lookup> {
+  const { rows } = await tx.query<Row>(
+    `SELECT l.customer_no AS no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo
+     FROM ledger l LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no
+     WHERE l.audience_no = $1 AND l.generation = $2 AND l.customer_no >= $3 AND ($4::bigint IS NULL OR l.customer_no <= $4)
+     ORDER BY l.customer_no`,
+    [audienceNo, generation, from, to],
+  )
+  return toLookup(rows, exceptions)
+}
+
+function toLookup(rows: readonly Row[], exceptions: Exceptions): Lookup {
+  const known = new Map<number, LedgerEntry>()
+  const forced = new Set<number>()
+  for (const row of rows) {
+    if (row.todo) forced.add(row.no)
+    if (row.fingerprint !== null) known.set(row.no, toEntry(row, row.fingerprint, exceptions))
+  }
+  return { known, forced }
+}
+
+function toEntry(row: Row, fingerprint: number, exceptions: Exceptions): LedgerEntry {
+  const last = (row.remove_batch ?? 0) > (row.add_batch ?? 0) ? 'remove' : 'add'
+  const speaking = (last === 'remove' ? row.remove_batch : row.add_batch) ?? 0
+  // An addition that is still open keeps its person waiting even when a removal for privacy came after it.
+  const open = [row.add_batch, row.remove_batch].some((no) => no !== null && exceptions.get(no) === 'open')
+  return {
+    customerNo: row.no,
+    fingerprint,
+    configVersion: row.config_version,
+    normaliser: row.normaliser,
+    addBatch: row.add_batch,
+    removeBatch: row.remove_batch,
+    last,
+    state: open ? 'open' : (exceptions.get(speaking) ?? 'done'),
+  }
+}
+
+/** Sealed `held` of these people, whatever the generation. */
+export async function readHeld(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<Map<number, { held: Buffer; removeBatch: number | null }>> {
+  const { rows } = await tx.query<{ customer_no: number; held: Buffer; remove_batch: number | null }>(
+    'SELECT customer_no, held, remove_batch FROM ledger WHERE audience_no = $1 AND customer_no = ANY($2)',
+    [audienceNo, customers],
+  )
+  return new Map(rows.map(({ customer_no, held, remove_batch }) => [customer_no, { held, removeBatch: remove_batch }]))
+}
+
+export interface LedgerScope {
+  readonly audienceNo: number
+  readonly tenantNo: number
+  readonly destinationNo: number
+  readonly generation: number
+}
+
+export interface AddedPerson {
+  readonly customerNo: number
+  readonly fingerprint: number
+  readonly held: Buffer
+}
+
+/** Names the batch in the rows of those it adds. */
+export async function recordAdditions(
+  tx: Tx,
+  scope: LedgerScope,
+  batchNo: number,
+  versions: { configVersion: number; normaliser: number },
+  people: readonly AddedPerson[],
+): Promise<void> {
+  await tx.query(
+    `INSERT INTO ledger (audience_no, tenant_no, destination_no, generation, config_version, normaliser, add_batch, customer_no, fingerprint, held)
+     SELECT $1::int, $2::int, $3::smallint, $4::smallint, $5::int, $6::smallint, $7::bigint, u.* FROM unnest($8::bigint[], $9::bigint[], $10::bytea[]) AS u(customer_no, fingerprint, held) ORDER BY 8
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET generation = $4, config_version = $5, normaliser = $6, add_batch = $7,
+       fingerprint = excluded.fingerprint, held = excluded.held`,
+    [
+      scope.audienceNo,
+      scope.tenantNo,
+      scope.destinationNo,
+      scope.generation,
+      versions.configVersion,
+      versions.normaliser,
+      batchNo,
+      people.map(({ customerNo }) => customerNo),
+      people.map(({ fingerprint }) => fingerprint),
+      people.map(({ held }) => held),
+    ],
+  )
+}
+
+/** Names the batch in the rows of those it removes. */
+export async function recordRemovals(
+  tx: Tx,
+  audienceNo: number,
+  batchNo: number,
+  people: readonly { readonly customerNo: number; readonly held: Buffer }[],
+): Promise<void> {
+  await tx.query(
+    `UPDATE ledger l SET remove_batch = $2, held = u.held FROM unnest($3::bigint[], $4::bytea[]) AS u(customer_no, held)
+     WHERE l.audience_no = $1 AND l.customer_no = u.customer_no`,
+    [audienceNo, batchNo, people.map(({ customerNo }) => customerNo), people.map(({ held }) => held)],
+  )
+}
+
+export type TodoReason = 'privacy' | 'rejected' | 'failed' | 'cancelled' | 'dissolved' | 'in_flight' | 'unknown'
+
+/** Leaves people for a later run. A removal for privacy is never overwritten by a lesser reason. */
+export async function leave(
+  tx: Tx,
+  scope: LedgerScope,
+  runNo: number | null,
+  reason: TodoReason,
+  customers: readonly number[],
+  triesAtMost = Number.POSITIVE_INFINITY,
+): Promise<void> {
+  if (customers.length === 0) return
+  await tx.query(
+    `INSERT INTO todo (audience_no, tenant_no, destination_no, run_no, reason, attempts, customer_no)
+     SELECT $1::int, $2::int, $3::smallint, $4::bigint, $5::text, CASE WHEN $5 = 'rejected' THEN 1 ELSE 0 END, no FROM unnest($6::bigint[]) AS c(no) ORDER BY no
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET run_no = excluded.run_no,
+       reason = CASE WHEN todo.reason = 'privacy' THEN 'privacy' ELSE excluded.reason END,
+       attempts = todo.attempts + excluded.attempts,
+       not_before = CASE WHEN $5 = 'rejected' AND todo.attempts + 1 >= $7 THEN 'infinity' ELSE now() END`,
+    [scope.audienceNo, scope.tenantNo, scope.destinationNo, runNo, reason, customers, Math.min(triesAtMost, 32_000)],
+  )
+}
+
+/** Who is left to do and due, in order; privacy has runs of its own. */
+export async function readTodo(tx: Tx, audienceNo: number, after: number, privacy: boolean, beforeRunNo: number, limit: number): Promise<number[]> {
+  const { rows } = await tx.query<{ customer_no: number }>(
+    `SELECT customer_no FROM todo WHERE audience_no = $1 AND customer_no > $2 AND (reason = 'privacy') = $3 AND not_before <= now() AND (run_no IS NULL OR run_no < $4 OR $3)
+     ORDER BY customer_no LIMIT $5`,
+    [audienceNo, after, privacy, beforeRunNo, limit],
+  )
+  return rows.map(({ customer_no }) => customer_no)
+}
+
+/** Done, or being done: what this run itself left stays. */
+export async function clearTodo(tx: Tx, audienceNo: number, customers: readonly number[], exceptOfRun: number, withPrivacy = false): Promise<void> {
+  if (customers.length === 0) return
+  await tx.query(`DELETE FROM todo WHERE audience_no = $1 AND customer_no = ANY($2) AND run_no IS DISTINCT FROM $3 AND (reason <> 'privacy' OR $4)`, [
+    audienceNo,
+    customers,
+    exceptOfRun,
+    withPrivacy,
+  ])
+}

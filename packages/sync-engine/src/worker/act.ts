@@ -1,0 +1,176 @@
+/**
+ * The acting half of a run: page by page decide, fetch, pack; batch by batch store and send. The cursor moves in the commit
+ * that stores the last batch of what it passes, so a crash at any point repeats a page and never skips one (SYNC.md C3).
+ */
+import type { Tx } from '@audience-sync/db/database'
+import type { Session } from '@audience-sync/destination-kit/contract'
+import type { Feed } from '../peers.ts'
+import { type Packed, Packer } from '../pure/packer.ts'
+import { clearTodo, leave } from '../store/ledger.ts'
+import type { RunRow } from '../store/rows.ts'
+import { newSessionId, storeBatch } from './batches.ts'
+import { type Decided, decidePage } from './decisions.ts'
+import { RunStops } from './endings.ts'
+import { inTenant } from './engine.ts'
+import { grantOf, type Job, takeQuota } from './job.ts'
+import { partsOf } from './people.ts'
+import { removeForPrivacy } from './privacy.ts'
+import { sendBatch } from './send.ts'
+import type { Page, PageReader } from './source.ts'
+
+interface Tally {
+  unchanged: number
+  readonly suppressed: Map<string, number>
+}
+
+export interface Acting {
+  readonly run: RunRow
+  readonly feed: Feed
+  readonly pages: PageReader
+  /** Below the minimum: additions are withheld (C14). */
+  readonly withholdAdditions: boolean
+  /** Stored with the cursor when everything is said: the reason to look at everyone is gone. */
+  readonly finish: (tx: Tx, cursor: string) => Promise<void>
+}
+
+export async function act(job: Job, { run, feed, pages, withholdAdditions, finish }: Acting): Promise<void> {
+  const { manifest, lane } = job.engine.destination
+  const packer = new Packer(manifest.limits.rowsPerCall, lane)
+  const sessions = new Map<string, number>()
+  const seen: Page[] = []
+  const tallies = new Map<number, Tally>()
+  const firstBatch = await firstBatchOf(job, run)
+  let cursor = job.audience.cursor
+
+  const sessionOf = ({ operation, lane: of, seq, last }: Packed): Session | null => {
+    if (manifest.sessions === 'none') return null
+    if (operation === 'remove') return { id: newSessionId(), seq: 1, last: true }
+    const id = sessions.get(of) ?? newSessionId()
+    sessions.set(of, id)
+    return { id, seq, last }
+  }
+
+  /** Moves the cursor past every page whose people are all in stored batches, and counts what was looked at there. */
+  const advance = async (tx: Tx, complete: boolean): Promise<void> => {
+    const current = seen.at(-1)
+    const open = Math.min(packer.oldestPage ?? Number.POSITIVE_INFINITY, complete ? Number.POSITIVE_INFINITY : (current?.index ?? 0))
+    while (seen[0] && seen[0].index < open) {
+      const page = seen.shift()
+      if (!page) break
+      cursor = page.next
+      const tally = tallies.get(page.index)
+      tallies.delete(page.index)
+      if (tally) await count(tx, run, tally)
+    }
+    await tx.query('UPDATE audience SET cursor = $2 WHERE no = $1', [job.audience.no, cursor])
+  }
+
+  const say = async (packed: Packed, complete: boolean): Promise<void> => {
+    await heedWishes(job, run)
+    // Quota first, then the bytes (C11): what waits for points is not fetched yet, or is a page old at most.
+    const grant = await grantOf(job)
+    await takeQuota(job, grant.tier, 'write')
+    const batch = await storeBatch(job, run, packed, { session: sessionOf(packed), alongside: (tx) => advance(tx, complete) })
+    await sendBatch(job, run, batch, true)
+  }
+
+  for await (const page of pages()) {
+    await heedWishes(job, run)
+    seen.push(page)
+    const decided = await inTenant(job.engine, job.lease.tenantId, (tx) => decidePage(tx, job, page))
+    const tally: Tally = { unchanged: 0, suppressed: new Map() }
+    tallies.set(page.index, tally)
+    const todo = decided.filter((person) => isNew(person, packer, firstBatch) && sort(person, tally, withholdAdditions))
+    await settleQuietly(job, run, decided, withholdAdditions)
+    for (const { customerNo, parts, suppressed } of await partsOf(job, feed, todo, page.index)) {
+      if (suppressed) tally.suppressed.set(suppressed, (tally.suppressed.get(suppressed) ?? 0) + 1)
+      if (parts.length === 0) await inTenant(job.engine, job.lease.tenantId, (tx) => clearTodo(tx, job.audience.no, [customerNo], run.no))
+      for (const packed of packer.add(parts)) await say(packed, false)
+    }
+  }
+  for (const packed of packer.flush()) await say(packed, true)
+  await job.lease.fenced(run.no, async (tx) => {
+    await advance(tx, true)
+    await finish(tx, cursor)
+  })
+}
+
+/** Whoever was said in this run was said as new as its bound, or newer: a second row of theirs changes nothing. */
+const isNew = ({ customerNo, known, forced }: Decided, packer: Packer, firstBatch: number): boolean =>
+  !packer.has(customerNo) && (((known?.addBatch ?? 0) < firstBatch && (known?.removeBatch ?? 0) < firstBatch) || (forced && known?.state === 'failed'))
+
+/** True when something is to be said; else it is counted. */
+function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): boolean {
+  switch (decision.kind) {
+    case 'unchanged':
+      tally.unchanged += 1
+      return false
+    case 'suppressed':
+      tally.suppressed.set(decision.reason, (tally.suppressed.get(decision.reason) ?? 0) + 1)
+      return false
+    case 'add':
+      return !withholdAdditions
+    case 'replace':
+    case 'remove':
+      return true
+    default:
+      return false
+  }
+}
+
+/** Those about whom nothing is left to say leave the list of what earlier runs left; those who wait enter it (C12). */
+async function settleQuietly(job: Job, run: RunRow, decided: readonly Decided[], withholdAdditions: boolean): Promise<void> {
+  const quiet = decided.filter(
+    ({ forced, decision: { kind } }) =>
+      forced && (kind === 'nothing' || kind === 'unchanged' || kind === 'suppressed' || (kind === 'add' && withholdAdditions)),
+  )
+  const waiting = decided.filter(({ decision }) => decision.kind === 'wait')
+  if (quiet.length === 0 && waiting.length === 0) return
+  await job.lease.fenced(run.no, async (tx) => {
+    await clearTodo(
+      tx,
+      job.audience.no,
+      quiet.map(({ customerNo }) => customerNo),
+      run.no,
+    )
+    await leave(
+      tx,
+      job.scope,
+      run.no,
+      'in_flight',
+      waiting.map(({ customerNo }) => customerNo),
+    )
+  })
+}
+
+async function count(tx: Tx, run: RunRow, { unchanged, suppressed }: Tally): Promise<void> {
+  const total = [...suppressed.values()].reduce((sum, n) => sum + n, 0)
+  if (unchanged === 0 && total === 0) return
+  await tx.query('UPDATE run SET unchanged = unchanged + $2, suppressed = suppressed + $3 WHERE no = $1', [run.no, unchanged, total])
+  for (const [reason, n] of suppressed) {
+    await tx.query(
+      `UPDATE run SET suppressed_by = jsonb_set(suppressed_by, ARRAY[$2], to_jsonb(coalesce((suppressed_by ->> $2)::int, 0) + $3::int)) WHERE no = $1`,
+      [run.no, reason, n],
+    )
+  }
+}
+
+/** Looks what is wished: somebody's removal for privacy is done at once, in between (R7); a stop is thrown. */
+export async function heedWishes(job: Job, run: RunRow): Promise<void> {
+  const wishes = await job.lease.fenced(run.no, async (_, found) => found)
+  if (wishes.privacy) await removeForPrivacy(job)
+  if (wishes.remove) throw new RunStops('remove')
+  if (wishes.pause) throw new RunStops('pause')
+  if (wishes.cancel) throw new RunStops('cancel')
+}
+
+/** Batches from this number on are this run's: its first, or whatever comes next. */
+async function firstBatchOf(job: Job, run: RunRow): Promise<number> {
+  const { rows } = await inTenant(job.engine, job.lease.tenantId, (tx) =>
+    tx.query<{ no: number }>(
+      `SELECT coalesce((SELECT min(no) FROM batch WHERE run_no = $1), (SELECT max(no) + 1 FROM batch WHERE audience_no = $2), 1) AS no`,
+      [run.no, job.audience.no],
+    ),
+  )
+  return rows[0]?.no ?? 1
+}

@@ -1,0 +1,110 @@
+/** The moves of a run, each one transaction that records and announces (DESIGN.md §2.7). Only the lease holder calls them. */
+import type { Tx } from '@audience-sync/db/database'
+import { type RunRow, readAudience, readRun } from '../store/rows.ts'
+import { type AudienceStatus, announce, type StatusReason, setStatus } from '../store/status.ts'
+import type { RunHolds } from './endings.ts'
+import type { Job } from './job.ts'
+import { storeCalls } from './job.ts'
+
+/** Claims the run: commits before anything is read (C5). A run that goes on after a wait begins again. */
+export function begin(job: Job, run: RunRow): Promise<RunRow> {
+  return job.lease.fenced(run.no, async (tx) => {
+    const first = run.startedAt === null
+    await tx.query(
+      `UPDATE run SET status = 'running', started_at = coalesce(started_at, now()), attempts = attempts + 1, not_before = NULL, wait_reason = NULL, hold = NULL,
+         config_version = $2, config = $3 WHERE no = $1`,
+      [run.no, job.audience.configVersion, JSON.stringify(job.config)],
+    )
+    const running = await readRun(tx, run.no)
+    if (run.trigger !== 'privacy') await setStatus(tx, job.audience, 'syncing')
+    if (first) await announce(tx, 'started', job.audience, running)
+    return running
+  })
+}
+
+/** Everything is accepted or rejected: the next run may start, this one is watched until the platform has finished. */
+export function finish(job: Job, run: RunRow): Promise<void> {
+  return job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no)
+    const applying = await hasUnsettled(tx, run.no)
+    await tx.query(`UPDATE run SET status = $2, accepted_at = now(), expected = NULL WHERE no = $1`, [run.no, applying ? 'applying' : 'completed'])
+    await announce(tx, 'accepted', job.audience, await readRun(tx, run.no))
+    if (applying) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
+    else await complete(tx, job.audience.no, run.no)
+    if (run.trigger !== 'privacy') await restStatus(tx, job.audience.no)
+  })
+}
+
+export async function hasUnsettled(tx: Tx, runNo: number): Promise<boolean> {
+  const { rows } = await tx.query(`SELECT FROM batch WHERE run_no = $1 AND state = 'accepted' LIMIT 1`, [runNo])
+  return rows.length > 0
+}
+
+/** The platform has finished with every change of the run. */
+export async function complete(tx: Tx, audienceNo: number, runNo: number): Promise<void> {
+  const { rowCount } = await tx.query(
+    `UPDATE run SET finished_at = now(),
+       status = CASE WHEN EXISTS (SELECT FROM batch WHERE run_no = $1 AND (state = 'rejected' OR rejected_added + rejected_removed + rejected_replaced + unnamed_rejections > 0))
+         THEN 'completed_with_rejections' ELSE 'completed' END
+     WHERE no = $1 AND finished_at IS NULL`,
+    [runNo],
+  )
+  if (rowCount === 1) await announce(tx, 'completed', await readAudience(tx, audienceNo), await readRun(tx, runNo))
+}
+
+/** What an audience is between runs: too small, still being applied, or in step. */
+export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
+  const audience = await readAudience(tx, audienceNo)
+  const { rows } = await tx.query<{ live: boolean; unapplied: boolean }>(
+    `SELECT EXISTS (SELECT FROM run WHERE audience_no = $1 AND status IN ('running', 'waiting', 'held') AND trigger <> 'privacy') AS live,
+       EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state = 'accepted') AS unapplied`,
+    [audienceNo],
+  )
+  if (rows[0]?.live && audience.status !== 'syncing') return
+  if (audience.tooSmall) await setStatus(tx, audience, 'paused', { code: 'audience_too_small' })
+  else await setStatus(tx, audience, rows[0]?.unapplied ? 'pending' : 'active')
+}
+
+/** Goes on by itself later, or when somebody has mended the connection. The lease is given back meanwhile. */
+export function wait(job: Job, run: RunRow, forMs: number | null, reason: StatusReason): Promise<void> {
+  const throttled = reason.code === 'platform_throttled'
+  return job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no)
+    const { rows } = await tx.query<{ until: Date | null }>(
+      `UPDATE run SET status = 'waiting', wait_reason = $3, not_before = CASE WHEN $2::float8 IS NULL THEN 'infinity' ELSE now() + $2 * interval '1 millisecond' END
+       WHERE no = $1 RETURNING CASE WHEN $2::float8 IS NULL THEN NULL ELSE not_before END AS until`,
+      [run.no, forMs, JSON.stringify(reason)],
+    )
+    const until = rows[0]?.until?.toISOString()
+    const status: AudienceStatus = throttled ? 'rate_limited' : forMs === null ? 'error' : 'syncing'
+    await setStatus(tx, job.audience, status, status === 'syncing' ? null : { ...reason, ...(until && { until }) })
+  })
+}
+
+/** The brake (R6): nothing was sent; somebody has to look. */
+export function hold(job: Job, run: RunRow, figures: RunHolds['figures']): Promise<void> {
+  return job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no)
+    await tx.query(`UPDATE run SET status = 'held', hold = $2, approval = NULL WHERE no = $1`, [run.no, JSON.stringify(figures)])
+    await setStatus(tx, job.audience, 'held', {
+      code: 'audience_held',
+      detail: `The run would remove ${figures.removals} of ${figures.size} people; ${figures.sharePercent} % are allowed without approval.`,
+    })
+  })
+}
+
+/** Ends early. What was not accepted is in `todo` already; the rest of the feed is still before the cursor. */
+export function end(job: Job, run: RunRow, as: 'failed' | 'cancelled', reason: StatusReason | null, status: AudienceStatus | null): Promise<void> {
+  return job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no)
+    await tx.query('UPDATE run SET status = $2, error = $3, finished_at = now() WHERE no = $1 AND finished_at IS NULL', [
+      run.no,
+      as,
+      reason && JSON.stringify(reason),
+    ])
+    await announce(tx, as, job.audience, await readRun(tx, run.no), reason?.code)
+    if (await hasUnsettled(tx, run.no)) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
+    if (status) await setStatus(tx, job.audience, status, reason)
+    else await restStatus(tx, job.audience.no)
+  })
+}

@@ -1,0 +1,31 @@
+/** What a page of the source means: each person looked up in the ledger and decided about (pure/diff.ts). */
+import type { FeedRow } from '@audience-sync/contracts/internal/feed'
+import type { Tx } from '@audience-sync/db/database'
+import { type Decision, decide } from '../pure/diff.ts'
+import { type LedgerEntry, lookUp, lookUpRange } from '../store/ledger.ts'
+import type { Job } from './job.ts'
+import type { Page } from './source.ts'
+
+export interface Decided {
+  readonly customerNo: number
+  readonly row: FeedRow | undefined
+  readonly known: LedgerEntry | undefined
+  readonly forced: boolean
+  readonly decision: Decision
+}
+
+export async function decidePage(tx: Tx, job: Job, page: Page): Promise<Decided[]> {
+  const { scope, exceptions } = job
+  const customers = page.rows.map(([no]) => no)
+  const found = await lookUp(tx, scope.audienceNo, scope.generation, customers, exceptions)
+  const decided = page.rows.map((row) => about(job, row[0], row, found.known.get(row[0]), found.forced.has(row[0])))
+  if (!page.range) return decided
+  const others = await lookUpRange(tx, scope.audienceNo, scope.generation, page.range.from, page.range.to, exceptions)
+  const seen = new Set(customers)
+  for (const [no, known] of others.known) if (!seen.has(no)) decided.push(about(job, no, undefined, known, others.forced.has(no)))
+  return decided
+}
+
+export function about({ choice, versions }: Job, customerNo: number, row: FeedRow | undefined, known: LedgerEntry | undefined, forced: boolean): Decided {
+  return { customerNo, row, known, forced, decision: decide(row, known, forced, choice, versions) }
+}

@@ -1,0 +1,52 @@
+/** How work on a run may stop before it is done. Thrown through the worker, decided upon once, in `work.ts`. */
+import type { Failure } from '@audience-sync/destination-kit/contract'
+import type { StatusReason } from '../store/status.ts'
+
+/** Goes on by itself, after a time (`forMs`) or when something happens (`null`: somebody has to mend the connection). */
+export class RunWaits extends Error {
+  override readonly name = 'RunWaits'
+  readonly forMs: number | null
+  readonly reason: StatusReason
+  constructor(forMs: number | null, reason: StatusReason) {
+    super(`waits: ${reason.code}`)
+    this.forMs = forMs
+    this.reason = reason
+  }
+}
+
+/** Cannot go on; what was not accepted is left to do. */
+export class RunFails extends Error {
+  override readonly name = 'RunFails'
+  readonly reason: StatusReason
+  constructor(reason: StatusReason) {
+    super(`fails: ${reason.code}`)
+    this.reason = reason
+  }
+}
+
+/** Somebody asked for it: cancel, pause or delete. */
+export class RunStops extends Error {
+  override readonly name = 'RunStops'
+  readonly wish: 'cancel' | 'pause' | 'remove'
+  constructor(wish: 'cancel' | 'pause' | 'remove') {
+    super(`stops: ${wish}`)
+    this.wish = wish
+  }
+}
+
+/** The brake (R6). */
+export class RunHolds extends Error {
+  override readonly name = 'RunHolds'
+  readonly figures: { readonly removals: number; readonly size: number; readonly sharePercent: number; readonly minimum: number }
+  constructor(figures: RunHolds['figures']) {
+    super('held by the brake')
+    this.figures = figures
+  }
+}
+
+export const reasonOf = ({ code, message, platform, link }: Failure): StatusReason => ({
+  code,
+  detail: message,
+  ...(platform && { platform }),
+  ...(link && { link }),
+})

@@ -1,0 +1,197 @@
+/**
+ * One audience under a lease, with what its worker needs to talk: the token, the frozen choice, the calls it makes.
+ * Calls are collected while they happen and stored with the outcome they led to.
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Grant } from '@audience-sync/contracts/internal/grants'
+import { type IdentifierChoice, identifierChoices } from '@audience-sync/contracts/people'
+import type { Tx } from '@audience-sync/db/database'
+import { type CallRecord, type Context, DestinationError, type Failure, type SendConfig, type Usage } from '@audience-sync/destination-kit/contract'
+import { AppError } from '@audience-sync/errors/app-error'
+import { traceId } from '@audience-sync/service/otel'
+import { BACKOFF_CAP_MS } from '../options.ts'
+import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
+import type { Exceptions, LedgerScope } from '../store/ledger.ts'
+import { block, heed, take } from '../store/limiter.ts'
+import type { AudienceRow } from '../store/rows.ts'
+import { RunFails, RunWaits, reasonOf } from './endings.ts'
+import type { Engine } from './engine.ts'
+import type { Lease } from './lease.ts'
+
+/** As much as one needs to talk to the platform for an audience. */
+export interface Speaker {
+  readonly engine: Engine
+  readonly audience: AudienceRow
+  readonly lease: Pick<Lease, 'signal'>
+  /** Made, and not stored yet. */
+  readonly calls: CallRecord[]
+  readonly usages: Usage[]
+}
+
+export interface Job extends Omit<Speaker, 'audience'> {
+  readonly lease: Lease
+  audience: AudienceRow
+  readonly exceptions: Exceptions
+  readonly scope: LedgerScope
+  /** Frozen when the run was claimed. */
+  readonly config: SendConfig
+  readonly choice: Choice
+  readonly versions: Versions
+}
+
+export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exceptions: Exceptions): Job {
+  const { manifest } = engine.destination
+  const identifiers = identifierChoices.filter((choice): choice is IdentifierChoice => audience.identifiers.includes(choice))
+  const settings = manifest.settings.parse(audience.settings)
+  const config: SendConfig = { identifiers, settings, ...(audience.defaultCountry && { defaultCountry: audience.defaultCountry }) }
+  const { no: audienceNo, tenantNo, destinationNo, generation, configVersion } = audience
+  return {
+    engine,
+    lease,
+    audience,
+    exceptions,
+    scope: { audienceNo, tenantNo, destinationNo, generation },
+    config,
+    choice: choiceOf(identifiers, manifest.purpose(settings), manifest.sends(settings)),
+    versions: { configVersion, normaliser: manifest.normaliserVersion },
+    calls: [],
+    usages: [],
+  }
+}
+
+/** A token, or the state that the run waits in until there is one. */
+export async function grantOf({ engine, audience }: Pick<Speaker, 'engine' | 'audience'>): Promise<Grant> {
+  try {
+    return await engine.grants.get(audience.tenantId, audience.accountId)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    if (error.status === 503) throw new RunWaits(engine.options.patienceMs, { code: error.code, detail: error.message })
+    throw new RunWaits(null, { code: error.code, detail: error.message })
+  }
+}
+
+/** Points for one call from every quota that it costs; waits a little, or lets the run wait. */
+export async function takeQuota(job: Speaker, tier: string | null, kind: 'read' | 'write'): Promise<void> {
+  const { engine, lease, audience } = job
+  for (const definition of engine.destination.manifest.quotas) {
+    const cost = definition.cost[kind]
+    if (cost === 0) continue
+    for (;;) {
+      const waitMs = await engine.db.tx((tx) => take(tx, engine.destinationNo, definition, audience.accountExternalId, tier, cost))
+      if (waitMs === 0) break
+      if (waitMs > engine.options.patienceMs)
+        throw new RunWaits(waitMs, { code: 'platform_throttled', detail: `Our share of ${definition.id} is used up for now.` })
+      await sleep(waitMs, undefined, { signal: lease.signal })
+    }
+  }
+}
+
+export function contextOf(job: Speaker, grant: Grant): Context {
+  return {
+    accessToken: grant.accessToken,
+    proof: grant.proof,
+    accountExternalId: grant.accountExternalId,
+    signal: job.lease.signal,
+    callTimeoutMs: Math.min(job.engine.options.callMs, job.engine.options.leaseMs * 0.6),
+    onCall: (record) => job.calls.push(record),
+    onUsage: (usage) => job.usages.push(usage),
+  }
+}
+
+/** Stores the calls made since the last time, and what their answers said of the quotas. */
+export async function storeCalls(tx: Tx, job: Speaker, runNo: number | null, batchNo: number | null = null): Promise<void> {
+  const { engine, audience } = job
+  const calls = job.calls.splice(0)
+  const usages = job.usages.splice(0)
+  for (const call of calls) {
+    await tx.query(
+      `INSERT INTO call (tenant_id, destination_no, audience_no, run_no, batch_no, method, path, status, duration_ms, request, response, platform_request_id, trace_id, started_at)
+       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+      [
+        audience.tenantId,
+        audience.destinationNo,
+        audience.no,
+        runNo,
+        batchNo,
+        call.method,
+        call.path,
+        call.status,
+        Math.round(call.durationMs),
+        JSON.stringify(call.request ?? null),
+        JSON.stringify(call.response ?? null),
+        call.platformRequestId,
+        traceId() ?? null,
+        call.startedAt,
+      ],
+    )
+  }
+  if (runNo !== null && calls.length > 0) await tx.query('UPDATE run SET api_calls = api_calls + $2 WHERE no = $1', [runNo, calls.length])
+  for (const usage of usages) {
+    const definition = engine.destination.manifest.quotas.find(({ id }) => id === usage.quota)
+    if (definition) await heed(tx, engine.destinationNo, definition, audience.accountExternalId, usage)
+  }
+}
+
+/** Full jitter (F10). */
+export const backoffMs = ({ options, random }: Engine, attempt: number): number =>
+  Math.ceil(random() * Math.min(BACKOFF_CAP_MS, options.backoffMs * 2 ** attempt))
+
+const BUSY_MS = 60_000 // the platform works on the audience: it takes minutes rather than seconds
+const BLOCKED_MS = 3_600_000 // vendors/meta.md §2: retry after hours at most
+
+/**
+ * One call that is no batch (look up, create, read …): quota, token, call, and what its failure means for the run.
+ * `unavailable` and `unknown` are tried again here, because these calls are reads, or are looked up first.
+ */
+export async function callPlatform<T>(job: Job, runNo: number | null, kind: 'read' | 'write', call: (ctx: Context) => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt += 1) {
+    const grant = await grantOf(job)
+    await takeQuota(job, grant.tier, kind)
+    await job.lease.extend()
+    try {
+      const result = await call(contextOf(job, grant))
+      await inCalls(job, runNo)
+      return result
+    } catch (error) {
+      await inCalls(job, runNo)
+      if (!(error instanceof DestinationError)) throw error
+      await meet(job, grant, error.failure, attempt)
+    }
+  }
+}
+
+const inCalls = (job: Job, runNo: number | null) => job.lease.fenced(runNo, (tx) => storeCalls(tx, job, runNo))
+
+/** What follows from a failure that is nobody's batch: returns to try again, or throws how the run goes on. */
+export async function meet(job: Job, grant: Grant, failure: Failure, attempt: number): Promise<void> {
+  const { engine, lease, audience } = job
+  const reason = reasonOf(failure)
+  switch (failure.kind) {
+    case 'unavailable':
+    case 'unknown': {
+      const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(engine, attempt))
+      if (waitMs > engine.options.patienceMs || attempt >= 8) throw new RunWaits(waitMs, reason)
+      await sleep(waitMs, undefined, { signal: lease.signal })
+      return
+    }
+    case 'throttled': {
+      const forMs = failure.retryAfterMs ?? BUSY_MS
+      const [definition] = engine.destination.manifest.quotas
+      if (definition) await engine.db.tx((tx) => block(tx, engine.destinationNo, definition, audience.accountExternalId, forMs))
+      throw new RunWaits(forMs, reason)
+    }
+    case 'busy':
+      throw new RunWaits(failure.retryAfterMs ?? BUSY_MS, reason)
+    case 'blocked':
+      throw new RunWaits(failure.retryAfterMs ?? BLOCKED_MS, reason)
+    case 'auth':
+      await engine.grants.report(audience.tenantId, grant, 'token_dead', failure.platform)
+      throw new RunWaits(null, { ...reason, code: 'connection_expired' })
+    case 'permission':
+    case 'terms':
+      await engine.grants.report(audience.tenantId, grant, failure.kind === 'terms' ? 'terms_not_signed' : 'permission_denied', failure.platform)
+      throw new RunFails(reason)
+    default:
+      throw new RunFails(reason)
+  }
+}

@@ -1,0 +1,145 @@
+/**
+ * From decisions to parts of batches: fetch the identifiers of exactly those who are to be said (the second check of consent
+ * and suppression), make key sets of them, and plan what goes away against what the far side holds.
+ */
+import type { FetchVerdict } from '@audience-sync/contracts/internal/feed'
+import type { Tx } from '@audience-sync/db/database'
+import type { Person } from '@audience-sync/destination-kit/contract'
+import { PAGE } from '../options.ts'
+import type { Feed } from '../peers.ts'
+import { fingerprintOf } from '../pure/diff.ts'
+import { decodeHeld, type HeldSet, planRemoval, planReplacement, type RemovalState, settleHeld } from '../pure/held.ts'
+import type { Part } from '../pure/packer.ts'
+import { heldOf } from '../sealer.ts'
+import { readHeld } from '../store/ledger.ts'
+import { about, type Decided } from './decisions.ts'
+import { inTenant } from './engine.ts'
+import type { Job } from './job.ts'
+
+export interface PersonParts {
+  readonly customerNo: number
+  /** Removal first. Empty: nothing is sent after all. */
+  readonly parts: readonly Part[]
+  /** Why nothing, or only a removal, is sent. */
+  readonly suppressed: string | null
+}
+
+type Verdict = FetchVerdict
+const NOTHING_SINCE = '0:0'
+
+/** Sealed rows of the ledger, opened, with what became of their last removal. */
+export async function heldOfPeople(
+  tx: Tx,
+  job: Pick<Job, 'engine' | 'audience' | 'exceptions'>,
+  customers: readonly number[],
+): Promise<Map<number, HeldSet[]>> {
+  if (customers.length === 0) return new Map()
+  const { engine, audience, exceptions } = job
+  const rows = await readHeld(tx, audience.no, customers)
+  const removals = [...new Set([...rows.values()].flatMap(({ removeBatch }) => (removeBatch === null ? [] : [removeBatch])))]
+  const { rows: applied } = await tx.query<{ no: number }>(`SELECT no FROM batch WHERE no = ANY($1) AND state = 'applied' AND confirmed`, [removals])
+  const gone = new Set(applied.map(({ no }) => no))
+  const stateOf = (no: number | null): RemovalState => (no === null || exceptions.get(no) === 'failed' ? 'not_done' : gone.has(no) ? 'applied' : 'open')
+  const open = engine.sealer.opening(tx, audience.tenantId)
+  const held = new Map<number, HeldSet[]>()
+  for (const [no, row] of rows) {
+    const sets = decodeHeld(engine.destination.manifest.keys, await open(row.held, heldOf(audience.no, no)))
+    held.set(no, settleHeld(sets, stateOf(row.removeBatch)))
+  }
+  return held
+}
+
+/**
+ * Removals are decided anew on how things stand now, because a later page may bring the person back: the feed tells it, without
+ * personal data. Additions and replacements are decided by the fetch. So whatever is said is at least as new as the bound,
+ * and a person who comes twice in one run needs no second look.
+ */
+export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[], page: number): Promise<PersonParts[]> {
+  const leaving = decided.filter(({ decision }) => decision.kind === 'remove')
+  const wanted = decided.filter(({ decision }) => decision.kind === 'add' || decision.kind === 'replace')
+  const fresh =
+    leaving.length === 0
+      ? []
+      : await feed.rows(
+          leaving.map(({ customerNo }) => customerNo),
+          job.lease.signal,
+        )
+  const gone = leaving.filter(({ customerNo, known, forced }, i) => about(job, customerNo, fresh[i], known, forced).decision.kind === 'remove')
+  const remembered = [...gone, ...wanted.filter(({ known }) => known)].map(({ customerNo }) => customerNo)
+  const held = await inTenant(job.engine, job.lease.tenantId, (tx) => heldOfPeople(tx, job, remembered))
+  const result = gone.map(({ customerNo }) => removal(customerNo, held.get(customerNo) ?? [], page, null))
+  for (let at = 0; at < wanted.length; at += PAGE) {
+    const slice = wanted.slice(at, at + PAGE)
+    const { verdicts, suppressionsAt } = await feed.fetch(
+      slice.map(({ customerNo }) => customerNo),
+      job.engine.destination.manifest.purpose(job.config.settings),
+      job.lease.signal,
+    )
+    slice.forEach((person, i) => {
+      const verdict = verdicts[i]
+      if (verdict?.no !== person.customerNo) throw new Error('The fetch answered for somebody else.')
+      result.push(said(job, person, verdict, held.get(person.customerNo) ?? [], suppressionsAt, page))
+    })
+  }
+  return result
+}
+
+function removal(customerNo: number, held: readonly HeldSet[], page: number, suppressed: string | null): PersonParts {
+  const { remove, heldAfter } = planRemoval(held)
+  if (remove.length === 0) return { customerNo, parts: [], suppressed }
+  const part: Part = {
+    customerNo,
+    operation: 'remove',
+    kind: 'removed',
+    sets: remove,
+    heldAfter,
+    fingerprint: null,
+    page,
+    afterRemoval: false,
+    suppressionsAt: NOTHING_SINCE,
+  }
+  return { customerNo, parts: [part], suppressed }
+}
+
+/** The same for privacy: everything that may be there, whatever else is going on. */
+export const privacyRemoval = (customerNo: number, held: readonly HeldSet[]): PersonParts => removal(customerNo, held, 0, null)
+
+function said(
+  { engine, config, choice }: Job,
+  { customerNo, known }: Decided,
+  verdict: Verdict,
+  held: readonly HeldSet[],
+  suppressionsAt: string,
+  page: number,
+): PersonParts {
+  const present = known !== undefined && held.some(({ removing }) => !removing)
+  const withdrawn = (why: string): PersonParts => (present ? removal(customerNo, held, page, null) : { customerNo, parts: [], suppressed: why })
+  if (verdict.verdict === 'not_member') return present ? removal(customerNo, held, page, null) : { customerNo, parts: [], suppressed: null }
+  if (verdict.verdict === 'suppressed') return withdrawn(verdict.reason)
+  const prepared = engine.destination.prepare(personOf(verdict), config)
+  if (prepared.rejected) return withdrawn(prepared.rejected)
+  const { keys } = engine.destination.manifest
+  const { remove, heldAfterRemove, heldAfterAdd } = planReplacement(keys, held, prepared.sets)
+  const parts: Part[] = []
+  const shared = { customerNo, page, suppressionsAt }
+  if (remove.length > 0)
+    parts.push({ ...shared, operation: 'remove', kind: 'none', sets: remove, heldAfter: heldAfterRemove, fingerprint: null, afterRemoval: false })
+  parts.push({
+    ...shared,
+    operation: 'add',
+    kind: present ? 'replaced' : 'added',
+    sets: prepared.sets,
+    heldAfter: heldAfterAdd,
+    fingerprint: fingerprintOf(verdict.groups, verdict.fingerprints, choice.watched),
+    afterRemoval: remove.length > 0,
+  })
+  return { customerNo, parts, suppressed: null }
+}
+
+const personOf = ({ customerId, identifiers, consent, value, limitedDataUse }: Extract<Verdict, { verdict: 'send' }>): Person => ({
+  customerId,
+  identifiers,
+  consent,
+  ...(value !== undefined && { value }),
+  limitedDataUse,
+})

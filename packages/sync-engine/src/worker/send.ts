@@ -1,0 +1,248 @@
+/**
+ * Sends one stored batch until its outcome is known, or says how the run goes on without it. The only place where a platform's
+ * answer becomes state. Resends carry the same bytes: their digest is stored with the first attempt and compared (DESIGN.md §2.5).
+ */
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Grant } from '@audience-sync/contracts/internal/grants'
+import type { Tx } from '@audience-sync/db/database'
+import { type Accepted, DestinationError, type Failure } from '@audience-sync/destination-kit/contract'
+import { REJECTED_TRIES, UNKNOWN_TRIES } from '../options.ts'
+import { encodePayload, peopleOfRows } from '../pure/payload.ts'
+import { payloadOf } from '../sealer.ts'
+import { leave, type TodoReason } from '../store/ledger.ts'
+import { type Rejected, reject } from '../store/rejections.ts'
+import type { RunRow } from '../store/rows.ts'
+import { batchToEncode, closeBatch, digestOf, dropPeople, insertBatch, loadBatch, newSessionId, type OpenBatch, tombstoned } from './batches.ts'
+import { RunFails, RunWaits, reasonOf } from './endings.ts'
+import { inTenant } from './engine.ts'
+import { backoffMs, contextOf, grantOf, type Job, meet, storeCalls, takeQuota } from './job.ts'
+
+/** Sends `batch`, which is stored as `sending`. Returns when it is accepted, rejected, split or dissolved. */
+export async function sendBatch(job: Job, run: RunRow, stored: OpenBatch, quotaTaken = false): Promise<void> {
+  let batch: OpenBatch | null = stored
+  if (batch.row.attempts === 0) {
+    // C10: the batch is committed, now the tombstones: who was suppressed since the fetch is taken out before the first attempt.
+    const gone = await inTenant(job.engine, job.lease.tenantId, (tx) => tombstoned(tx, job, stored))
+    if (gone.size > 0) batch = await dropPeople(job, run, batch, gone)
+    if (!batch) return
+  }
+  const request = job.engine.destination.encode(batchToEncode(job, batch))
+  const sha256 = digestOf(request.body)
+  if (batch.row.sha256 && !batch.row.sha256.equals(sha256)) throw new Error(`Batch ${batch.row.id} would be sent with other bytes than before.`)
+  for (let attempt = batch.row.attempts; ; attempt += 1) {
+    const grant = await grantOf(job)
+    if (!quotaTaken || attempt > 0) await takeQuota(job, grant.tier, 'write')
+    await intent(job, run, batch, sha256)
+    try {
+      const accepted = await job.engine.destination.push(contextOf(job, grant), request)
+      await recordAccepted(job, run, batch, accepted)
+      return
+    } catch (error) {
+      if (!(error instanceof DestinationError)) throw error
+      const done = await afterFailure(job, run, batch, grant, error.failure, attempt)
+      if (done) return
+    }
+  }
+}
+
+/** The lease is whole and the attempt is on record, before the call (S-4, C16). */
+async function intent(job: Job, run: RunRow, { row }: OpenBatch, sha256: Buffer): Promise<void> {
+  await job.lease.extend()
+  await job.lease.fenced(run.no, (tx) =>
+    tx.query(`UPDATE batch SET state = 'sending', attempts = attempts + 1, sent_at = coalesce(sent_at, now()), sha256 = $2 WHERE no = $1`, [row.no, sha256]),
+  )
+}
+
+async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted: Accepted): Promise<void> {
+  const { row, people } = batch
+  const byRow = peopleOfRows(people)
+  const refused = new Map<number, Rejected>()
+  for (const { row: index, code, platform } of accepted.rejections) {
+    const person = byRow[index]
+    if (person) refused.set(person.customerNo, { customerNo: person.customerNo, code, platform })
+  }
+  await job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no, row.no)
+    await rejectPeople(tx, job, run, batch, [...refused.values()])
+    // A replacement whose removal was refused is refused, though its addition was taken (C1).
+    const halves =
+      row.replaced > 0
+        ? await refusedHalves(
+            tx,
+            run,
+            people.filter(({ kind }) => kind === 'replaced').map(({ customerNo }) => customerNo),
+          )
+        : new Set<number>()
+    const lost = (kind: string) => people.filter((person) => person.kind === kind && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
+    const applied = job.engine.destination.manifest.applies === 'answer'
+    await tx.query(
+      `UPDATE batch SET state = $2, accepted_at = now(), platform_accepted_at = $3, applied_at = CASE WHEN $2 = 'applied' THEN now() END, receipt = $4,
+         rejected_added = $5, rejected_removed = $6, rejected_replaced = $7, unnamed_rejections = $8 WHERE no = $1`,
+      [
+        row.no,
+        applied ? 'applied' : 'accepted',
+        accepted.acceptedAt,
+        JSON.stringify(accepted.receipt),
+        lost('added'),
+        lost('removed'),
+        lost('replaced'),
+        accepted.unnamedRejections,
+      ],
+    )
+    await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [row.no])
+    if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
+  })
+  job.exceptions.delete(row.no)
+}
+
+async function refusedHalves(tx: Tx, run: RunRow, customers: readonly number[]): Promise<Set<number>> {
+  const { rows } = await tx.query<{ customer_no: number }>(
+    `SELECT customer_no FROM rejection WHERE run_no = $1 AND operation = 'remove' AND customer_no = ANY($2)`,
+    [run.no, customers],
+  )
+  return new Set(rows.map(({ customer_no }) => customer_no))
+}
+
+async function rejectPeople(tx: Tx, job: Job, run: RunRow, { row }: OpenBatch, refused: readonly Rejected[]): Promise<void> {
+  if (refused.length === 0) return
+  await reject(tx, job.scope, run.no, row.no, row.operation, refused)
+  await leave(
+    tx,
+    job.scope,
+    run.no,
+    'rejected',
+    refused.map(({ customerNo }) => customerNo),
+    REJECTED_TRIES,
+  )
+}
+
+/** Answers true when the batch is done with; false: try again. Or throws how the run goes on. */
+async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Grant, failure: Failure, attempt: number): Promise<boolean> {
+  const { engine } = job
+  const everyone = () => batch.people.map(({ customerNo }) => customerNo)
+  switch (failure.kind) {
+    case 'unknown':
+      await moved(job, run, batch, 'unknown', failure)
+      return again(job, failure, attempt)
+    case 'unavailable':
+      // Surely not done, unless an earlier attempt may have been.
+      await moved(job, run, batch, batch.row.state === 'unknown' ? 'unknown' : 'planned', failure)
+      return again(job, failure, attempt)
+    case 'rows':
+      if (batch.people.length > 1) {
+        await split(job, run, batch, failure)
+        return true
+      }
+      await rejectAll(job, run, batch, failure)
+      return true
+    case 'too_small':
+      await rejectAll(job, run, batch, failure)
+      return true
+    case 'throttled':
+    case 'busy':
+    case 'blocked':
+    case 'auth':
+      await moved(job, run, batch, batch.row.state === 'unknown' ? 'unknown' : 'planned', failure)
+      await meet(job, grant, failure, attempt)
+      return false
+    default:
+      await ended(job, run, batch, 'failed', failure, 'failed', everyone())
+      if (failure.kind === 'permission' || failure.kind === 'terms')
+        await engine.grants.report(job.audience.tenantId, grant, failure.kind === 'terms' ? 'terms_not_signed' : 'permission_denied', failure.platform)
+      throw new RunFails(reasonOf(failure))
+  }
+}
+
+async function again(job: Job, failure: Failure, attempt: number): Promise<false> {
+  const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(job.engine, attempt))
+  if (attempt + 1 >= UNKNOWN_TRIES) throw new RunFails(reasonOf(failure))
+  if (waitMs > job.engine.options.patienceMs) throw new RunWaits(waitMs, reasonOf(failure))
+  await sleep(waitMs, undefined, { signal: job.lease.signal })
+  return false
+}
+
+async function moved(job: Job, run: RunRow, batch: OpenBatch, state: 'unknown' | 'planned', failure: Failure): Promise<void> {
+  await job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no, batch.row.no)
+    await tx.query('UPDATE batch SET state = $2, failure = $3 WHERE no = $1', [batch.row.no, state, JSON.stringify(reasonOf(failure))])
+  })
+  batch.row = { ...batch.row, state }
+}
+
+const rejectAll = async (job: Job, run: RunRow, batch: OpenBatch, failure: Failure): Promise<void> => {
+  await job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no, batch.row.no)
+    await rejectPeople(
+      tx,
+      job,
+      run,
+      batch,
+      batch.people.map(({ customerNo }) => ({ customerNo, code: failure.code, platform: failure.platform })),
+    )
+    await closeBatch(tx, batch.row.no, 'rejected', reasonOf(failure))
+  })
+  job.exceptions.set(batch.row.no, 'failed')
+}
+
+/** Ends a batch other than accepted: its people are left to do in the same transaction (C3). */
+export async function ended(
+  job: Job,
+  run: RunRow,
+  batch: OpenBatch,
+  state: 'failed' | 'cancelled' | 'dissolved' | 'abandoned',
+  failure: Failure | null,
+  reason: TodoReason,
+  people: readonly number[],
+): Promise<void> {
+  await job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no, batch.row.no)
+    // A dissolved batch was never taken: this very run may say its people again.
+    await leave(tx, job.scope, reason === 'dissolved' ? null : batch.row.runNo, reason, people)
+    await closeBatch(tx, batch.row.no, state, failure && reasonOf(failure))
+  })
+  job.exceptions.set(batch.row.no, 'failed')
+}
+
+/** One transaction closes the whole and creates the halves, each a session of its own (C18). */
+async function split(job: Job, run: RunRow, batch: OpenBatch, failure: Failure): Promise<void> {
+  const { engine, audience } = job
+  const { keys } = engine.destination.manifest
+  const middle = Math.ceil(batch.people.length / 2)
+  const seal = await engine.sealer.sealing(audience.tenantId, 2)
+  const column = batch.row.operation === 'add' ? 'add_batch' : 'remove_batch'
+  const halves = await job.lease.fenced(run.no, async (tx) => {
+    await storeCalls(tx, job, run.no, batch.row.no)
+    const made: number[] = []
+    for (const people of [batch.people.slice(0, middle), batch.people.slice(middle)]) {
+      const session = batch.row.sessionId === null ? null : { id: newSessionId(), seq: 1, last: true }
+      const no = await insertBatch(tx, job, run, {
+        operation: batch.row.operation as 'add' | 'remove',
+        lane: batch.row.lane,
+        session,
+        people,
+        suppressionsAt: batch.row.suppressionsAt,
+      })
+      await tx.query('INSERT INTO batch_payload (batch_no, destination_no, tenant_no, payload) VALUES ($1, $2, $3, $4)', [
+        no,
+        job.scope.destinationNo,
+        job.scope.tenantNo,
+        seal(encodePayload(keys, people), payloadOf(audience.no, no)),
+      ])
+      await tx.query(`UPDATE ledger SET ${column} = $2 WHERE audience_no = $1 AND customer_no = ANY($3) AND ${column} = $4`, [
+        audience.no,
+        no,
+        people.map(({ customerNo }) => customerNo),
+        batch.row.no,
+      ])
+      made.push(no)
+    }
+    await closeBatch(tx, batch.row.no, 'split', reasonOf(failure))
+    return made
+  })
+  job.exceptions.delete(batch.row.no)
+  for (const no of halves) job.exceptions.set(no, 'open')
+  for (const no of halves) {
+    const half = await loadBatch(job, no)
+    if (half) await sendBatch(job, run, half)
+  }
+}

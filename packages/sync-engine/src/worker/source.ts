@@ -1,0 +1,107 @@
+/**
+ * The input of a run, page by page: what changed in the behavior since the audience's cursor, then what earlier runs left to do;
+ * or, in full mode, everyone who is or was a member, beside everyone in the ledger (two streams in the same order).
+ * Memory is bounded by a page. The same pages can be read twice: once to count, once to act.
+ */
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { FeedRow, Horizon } from '@audience-sync/contracts/internal/feed'
+import { PAGE } from '../options.ts'
+import type { Feed } from '../peers.ts'
+import { readTodo } from '../store/ledger.ts'
+import type { RunRow } from '../store/rows.ts'
+import type { Engine } from './engine.ts'
+import type { Job } from './job.ts'
+
+export interface Page {
+  readonly index: number
+  readonly rows: readonly FeedRow[]
+  /** People of the ledger to look at besides: a full reconcile's second stream. `to` null: to the end. */
+  readonly range: { readonly from: number; readonly to: number | null } | null
+  /** Where the cursor may stand when everything before this page is stored; and when this page is too. */
+  readonly from: string
+  readonly next: string
+}
+
+export interface Bound {
+  readonly mode: 'incremental' | 'full'
+  /** Changes from this transaction id on are left to the next run. */
+  readonly below: string
+  readonly epoch: string
+  /** The feed did not reach our cause in time: another run has to look again (C5). */
+  readonly behind: boolean
+}
+
+const POLL_MS = 50 // between two looks at the horizon; a writer's transaction takes milliseconds
+
+/**
+ * Where planning and acting stop. The run was claimed and that was committed; whatever was committed before now has to be in
+ * it, so the bound is the first transaction id not yet given out, as soon as the feed can be read up to there (C5).
+ */
+export async function chooseBound({ engine, lease, audience }: Job, feed: Feed, run: RunRow): Promise<Bound> {
+  const first = await feed.horizon(lease.signal)
+  const target = BigInt(first.xmax)
+  const deadline = performance.now() + engine.options.horizonMs
+  let now = first
+  while (BigInt(now.xmin) < target && performance.now() < deadline) {
+    await sleep(POLL_MS, undefined, { signal: lease.signal })
+    now = await feed.horizon(lease.signal)
+  }
+  const behind = BigInt(now.xmin) < target
+  const lost = audience.cursorEpoch !== null && (audience.cursorEpoch !== now.epoch || comparePositions(audience.cursor, now.oldest) < 0)
+  const full = run.mode === 'full' || audience.fullReason !== null || audience.cursorEpoch === null || lost
+  return { mode: full ? 'full' : 'incremental', below: behind ? now.xmin : first.xmax, epoch: now.epoch, behind }
+}
+
+/** Positions `xid:seq` in the order of commits. */
+export function comparePositions(a: string, b: string): number {
+  const [aXid = '0', aSeq = '0'] = a.split(':')
+  const [bXid = '0', bSeq = '0'] = b.split(':')
+  const xid = BigInt(aXid) - BigInt(bXid)
+  if (xid !== 0n) return xid < 0n ? -1 : 1
+  const seq = BigInt(aSeq) - BigInt(bSeq)
+  return seq === 0n ? 0 : seq < 0n ? -1 : 1
+}
+
+export type PageReader = () => AsyncGenerator<Page>
+
+export const pagesOf =
+  (job: Job, feed: Feed, run: RunRow, bound: Bound): PageReader =>
+  () =>
+    bound.mode === 'full' ? fullPages(job, feed) : changedPages(job, feed, run, bound)
+
+async function* changedPages({ engine, lease, audience }: Job, feed: Feed, run: RunRow, bound: Bound): AsyncGenerator<Page> {
+  let index = 0
+  let from = audience.cursor
+  for (let done = false; !done; index += 1) {
+    const page = await feed.changes(from, bound.below, lease.signal)
+    yield { index, rows: page.rows, range: null, from, next: page.next }
+    from = page.next
+    done = page.done
+  }
+  for (let after = 0; ; index += 1) {
+    const customers = await leftToDo(engine, audience.tenantId, audience.no, after, run.no)
+    if (customers.length === 0) return
+    yield { index, rows: await feed.rows(customers, lease.signal), range: null, from, next: from }
+    after = customers.at(-1) ?? after
+  }
+}
+
+const leftToDo = (engine: Engine, tenantId: string, audienceNo: number, after: number, runNo: number) =>
+  engine.db.tenant(tenantId, (tx) => readTodo(tx, audienceNo, after, false, runNo, PAGE))
+
+/** The cursor stays until everyone was looked at: then it is the horizon from before the first page (C8). */
+async function* fullPages({ lease, audience }: Job, feed: Feed): AsyncGenerator<Page> {
+  let after = 0
+  let start: string | undefined
+  for (let index = 0; ; index += 1) {
+    const page = await feed.members(after, lease.signal)
+    start ??= page.start
+    const range = { from: after + 1, to: page.done ? null : page.nextCustomer }
+    yield { index, rows: page.rows, range, from: audience.cursor, next: page.done ? start : audience.cursor }
+    if (page.done) return
+    after = page.nextCustomer
+  }
+}
+
+export type { Horizon }

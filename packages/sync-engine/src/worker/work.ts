@@ -1,0 +1,161 @@
+/**
+ * One audience, from claim to release. Order: who may not be there any more, then what an earlier worker left open, then a
+ * wish to stop, then the run itself. Every ending that is not success comes here as an error of `endings.ts` and becomes a
+ * state, once.
+ */
+import type { Tx } from '@audience-sync/db/database'
+import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { AppError } from '@audience-sync/errors/app-error'
+import { withTraceparent } from '@audience-sync/service/otel'
+import { requestRun } from '../requests.ts'
+import { readExceptions } from '../store/ledger.ts'
+import { type RunRow, readAudience, readRun } from '../store/rows.ts'
+import { crossMinimum } from '../store/status.ts'
+import { act } from './act.ts'
+import { begin, end, finish, hold, wait } from './close.ts'
+import { deleteAudience } from './delete-audience.ts'
+import { RunFails, RunHolds, RunStops, RunWaits, reasonOf } from './endings.ts'
+import { type Engine, inTenant } from './engine.ts'
+import { ensureFarAudience } from './far-audience.ts'
+import { backoffMs, type Job, openJob } from './job.ts'
+import { Fenced, type Lease } from './lease.ts'
+import { type Brake, checkBrake, countPlan } from './plan.ts'
+import { removeForPrivacy } from './privacy.ts'
+import { resolveOpen } from './resolve.ts'
+import { chooseBound, pagesOf } from './source.ts'
+
+/** Does whatever is due for the leased audience, and gives the lease back. */
+export async function workAudience(engine: Engine, lease: Lease): Promise<void> {
+  const log = engine.log.child({ audienceNo: lease.audienceNo, tenantId: lease.tenantId })
+  try {
+    const { audience, exceptions, due } = await inTenant(engine, lease.tenantId, async (tx) => ({
+      audience: await readAudience(tx, lease.audienceNo),
+      exceptions: await readExceptions(tx, lease.audienceNo),
+      due: await dueRun(tx, lease.audienceNo),
+    }))
+    const job = openJob(engine, lease, audience, exceptions)
+    await withTraceparent(due?.traceparent, 'sync', async () => {
+      // Removals for privacy meet their own trouble: whatever it is, another run's state does not change for it.
+      await atPeace(job, undefined, () => removeForPrivacy(job))
+      await atPeace(job, due, () => move(job, due))
+      if (audience.deleteRequestedAt) await letGo(job)
+    })
+  } catch (error) {
+    if (error instanceof Fenced || lease.signal.aborted) log.info({ why: 'lease' }, 'work was left to a successor')
+    else throw error
+  } finally {
+    await lease.release()
+  }
+}
+
+/** The live run, else the queued one, if it may be worked on now. A held run is left alone until somebody decides. */
+async function dueRun(tx: Tx, audienceNo: number): Promise<RunRow | undefined> {
+  const { rows } = await tx.query<{ no: number }>(
+    `SELECT r.no FROM run r JOIN audience a ON a.no = r.audience_no
+     WHERE r.audience_no = $1 AND r.trigger <> 'privacy' AND r.status IN ('queued', 'running', 'waiting', 'held')
+       AND (r.cancel_requested_at IS NOT NULL OR a.paused_at IS NOT NULL OR a.delete_requested_at IS NOT NULL OR r.approval IS NOT NULL
+         OR (r.status <> 'held' AND (r.not_before IS NULL OR r.not_before <= now())))
+       AND (r.status <> 'queued' OR r.cancel_requested_at IS NOT NULL OR NOT EXISTS
+         (SELECT FROM run l WHERE l.audience_no = $1 AND l.trigger <> 'privacy' AND l.status IN ('running', 'waiting', 'held')))
+     ORDER BY r.status = 'queued', r.no LIMIT 1`,
+    [audienceNo],
+  )
+  return rows[0] && readRun(tx, rows[0].no)
+}
+
+async function move(job: Job, run: RunRow | undefined): Promise<void> {
+  const { audience } = job
+  if (run || audience.deleteRequestedAt) await resolveOpen(job)
+  if (audience.deleteRequestedAt) throw new RunStops('remove')
+  if (!run) return
+  if (audience.pausedAt) throw new RunStops('pause')
+  if (run.cancelRequestedAt) throw new RunStops('cancel')
+  await doRun(job, run)
+}
+
+async function doRun(job: Job, queued: RunRow): Promise<void> {
+  const { engine, audience, lease } = job
+  const run = await begin(job, queued)
+  const feed = engine.feed(audience.tenantId, audience.behaviorId)
+  const { manifest } = engine.destination
+  const { eligible } = await feed.eligible(manifest.purpose(job.config.settings), job.choice.chosen, audience.minimumSize)
+  const tooSmall = await lease.fenced(run.no, (tx) => crossMinimum(tx, audience, eligible))
+  if (tooSmall && audience.externalId === null) return finish(job, run)
+  const bound = await chooseBound(job, feed, run)
+  await lease.fenced(run.no, async (tx) => {
+    await tx.query('UPDATE run SET mode = $2, bound = $3 WHERE no = $1', [run.no, bound.mode, bound.below])
+    // C5: our cause may be behind the horizon still; another run looks again.
+    if (bound.behind) await requestRun(tx, { audience, trigger: run.trigger as 'api', delayMs: engine.options.horizonMs, announce: false })
+  })
+  const pages = pagesOf(job, feed, run, bound)
+  const plan = await countPlan(job, pages)
+  await lease.fenced(run.no, async (tx) => {
+    await checkBrake(tx, job, plan, audience.brake as Brake, run.approval as { removals: number } | null)
+    await tx.query('UPDATE run SET expected = $2 WHERE no = $1', [run.no, (tooSmall ? 0 : plan.add) + plan.replace + plan.remove])
+  })
+  if (plan.add + plan.replace + plan.remove > 0) await ensureFarAudience(job, run)
+  await act(job, {
+    run,
+    feed,
+    pages,
+    withholdAdditions: tooSmall,
+    finish: (tx, cursor) =>
+      tx
+        .query(
+          `UPDATE audience SET cursor = $2, cursor_epoch = $3,
+             full_reason = CASE WHEN config_version <> $4 THEN 'config_changed' WHEN $5 THEN 'was_too_small' WHEN $6 = 'full' THEN NULL ELSE full_reason END WHERE no = $1`,
+          [audience.no, cursor, bound.epoch, audience.configVersion, tooSmall, bound.mode],
+        )
+        .then(() => {}),
+  })
+  await finish(job, run)
+}
+
+/** Runs `work`; its endings become states of the run. */
+async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    if (error instanceof Fenced || job.lease.signal.aborted) throw error
+    if (!run) {
+      if (error instanceof RunStops) return
+      return later(job, error)
+    }
+    if (error instanceof RunWaits) return wait(job, run, error.forMs, error.reason)
+    if (error instanceof RunHolds) return hold(job, run, error.figures)
+    if (error instanceof RunFails) return end(job, run, 'failed', error.reason, 'error')
+    if (error instanceof RunStops) return end(job, run, 'cancelled', null, error.wish === 'remove' ? 'deleting' : null)
+    if (error instanceof DestinationError) return end(job, run, 'failed', reasonOf(error.failure), 'error')
+    if (error instanceof AppError && error.status === 503)
+      return wait(job, run, backoffMs(job.engine, run.attempts), { code: error.code, detail: error.message })
+    job.engine.log.error({ err: error, runId: run.id }, 'a run failed')
+    return end(job, run, 'failed', { code: 'internal' }, 'error')
+  }
+}
+
+const LATER_MS = 30_000 // nobody waits on this: a removal for privacy, or a deletion, that meets trouble
+
+/** Trouble without a run of its own: the open privacy run, or the deletion, is tried again after a while. */
+async function later(job: Job, error: unknown): Promise<void> {
+  const forMs = error instanceof RunWaits && error.forMs !== null ? error.forMs : LATER_MS
+  job.engine.log.warn({ err: error, audienceNo: job.audience.no }, 'work without a run has to wait')
+  await job.lease.fenced(null, async (tx) => {
+    await tx.query(
+      `UPDATE run SET not_before = now() + $2 * interval '1 millisecond', status = 'waiting' WHERE audience_no = $1 AND trigger = 'privacy' AND status IN ('queued', 'running', 'waiting')`,
+      [job.audience.no, forMs],
+    )
+    await tx.query(`UPDATE audience SET next_run_at = now() + $2 * interval '1 millisecond' WHERE no = $1 AND delete_requested_at IS NOT NULL`, [
+      job.audience.no,
+      forMs,
+    ])
+  })
+}
+
+async function letGo(job: Job): Promise<void> {
+  try {
+    await deleteAudience(job)
+  } catch (error) {
+    if (error instanceof Fenced || job.lease.signal.aborted) throw error
+    await later(job, error)
+  }
+}

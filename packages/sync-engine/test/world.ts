@@ -1,0 +1,294 @@
+/**
+ * A small world for the engine's own tests: real Postgres under the connector's role, the real Meta adapter against the strict
+ * twin, and a behavior whose members and consent the test moves by hand. Work is driven step by step, nothing runs by itself.
+ */
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { FeedRow, FetchVerdict, SuppressionRow } from '@audience-sync/contracts/internal/feed'
+import { newUuid } from '@audience-sync/contracts/ids'
+import { groupBit, type Identifiers, type Purpose, purposeBit } from '@audience-sync/contracts/people'
+import type { Destination } from '@audience-sync/destination-kit/contract'
+import { usableGroups } from '@audience-sync/destination-kit/usable'
+import { createMetaDestination } from '@audience-sync/destination-meta/destination'
+import { createLogger } from '@audience-sync/service/log'
+import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
+import { createMetaTwin, type MetaTwin } from '@audience-sync/twin-meta/twin'
+import { createDekStore } from '@audience-sync/vault/dek-store'
+import { parseKeks } from '@audience-sync/vault/keks'
+import { destinationNo } from '../src/connector.ts'
+import { runCounts } from '../src/counts.ts'
+import type { EngineOptions } from '../src/options.ts'
+import type { Feed } from '../src/peers.ts'
+import { requestRun } from '../src/requests.ts'
+import { createSealer } from '../src/sealer.ts'
+import { settleOne } from '../src/settle.ts'
+import { readSuppressions } from '../src/suppressions.ts'
+import type { Engine } from '../src/worker/engine.ts'
+import { claim } from '../src/worker/lease.ts'
+import { workAudience } from '../src/worker/work.ts'
+
+export const APP = { appId: '4000000000000001', appSecret: 'twin-app-secret' }
+
+interface Member {
+  readonly no: number
+  readonly customerId: string
+  member: boolean
+  identifiers: Identifiers
+  allowed: number
+}
+
+const ALL = purposeBit('ads') | purposeBit('ads_ldu') | purposeBit('crm')
+
+/** A behavior in memory that keeps the contract of the change feed. */
+export class Behavior {
+  readonly people = new Map<number, Member>()
+  readonly log: { readonly xid: number; readonly no: number }[] = []
+  readonly suppressed: SuppressionRow[] = []
+  readonly tenantId: string
+  epoch = 'e1'
+  xid = 10
+  /** Set to hold the horizon back, as an open transaction would. */
+  xmin: number | undefined
+  fetches = 0
+  onFetch: (() => void | Promise<void>) | undefined
+
+  constructor(tenantId: string) {
+    this.tenantId = tenantId
+  }
+
+  change(no: number, change: Partial<Omit<Member, 'no'>>): void {
+    const before = this.people.get(no) ?? { no, customerId: `c_${no}`, member: false, identifiers: {}, allowed: ALL }
+    this.people.set(no, { ...before, ...change })
+    this.log.push({ xid: this.xid++, no })
+  }
+  join(no: number, identifiers: Identifiers = { email: `p${no}@example.com` }): void {
+    this.change(no, { member: true, identifiers })
+  }
+  leave(no: number): void {
+    this.change(no, { member: false })
+  }
+  suppress(no: number, purposes: Purpose[] = ['ads', 'ads_ldu']): void {
+    const bits = purposes.reduce((sum, purpose) => sum | purposeBit(purpose), 0)
+    this.change(no, { allowed: ALL & ~bits })
+    this.suppressed.push({ tenantId: this.tenantId, customerNo: no, purposes: bits, reason: 'opted_out', at: `${this.xid++}:1` })
+  }
+
+  row(no: number): FeedRow {
+    const person = this.people.get(no)
+    if (!person) return [no, 0, 0, 0, '']
+    const { groups } = usableGroups(person.identifiers)
+    return [no, person.member ? 1 : 0, person.allowed, groups, fingerprints(person.identifiers, groups)]
+  }
+
+  get horizon() {
+    return { epoch: this.epoch, xmin: String(this.xmin ?? this.xid), xmax: String(this.xid), oldest: '0:0' }
+  }
+
+  feed(): Feed {
+    const members = () => [...this.people.values()].sort((a, b) => a.no - b.no)
+    return {
+      horizon: async () => this.horizon,
+      changes: async (after, below) => {
+        const from = Number(after.split(':')[0])
+        const to = Math.min(Number(below), this.xmin ?? this.xid)
+        const nos = [...new Set(this.log.filter(({ xid }) => xid >= from && xid < to).map(({ no }) => no))]
+        const rows = nos.map((no) => this.row(no))
+        return { horizon: this.horizon, rows, next: `${to}:0`, done: true, count: rows.length }
+      },
+      members: async (afterCustomer) => {
+        const page = members().filter(({ no }) => no > afterCustomer).slice(0, 10_000)
+        const nextCustomer = page.at(-1)?.no ?? afterCustomer
+        return { horizon: this.horizon, start: `${this.xmin ?? this.xid}:0`, rows: page.map(({ no }) => this.row(no)), nextCustomer, done: page.length < 10_000, count: page.length }
+      },
+      rows: async (customers) => customers.map((no) => this.row(no)),
+      fetch: async (customers, purpose) => {
+        this.fetches += 1
+        const verdicts = customers.map((no): FetchVerdict => {
+          const person = this.people.get(no)
+          if (!person?.member) return { verdict: 'not_member', no }
+          if (!(person.allowed & purposeBit(purpose))) return { verdict: 'suppressed', no, reason: 'opted_out' }
+          const [, , , groups, pieces] = this.row(no)
+          const consent = { adUserData: 'granted', adPersonalization: 'granted', crm: 'unspecified', saleShareOptOut: false } as const
+          return { verdict: 'send', no, customerId: person.customerId, identifiers: person.identifiers, consent, limitedDataUse: false, groups, fingerprints: pieces }
+        })
+        const suppressionsAt = this.suppressed.at(-1)?.at ?? '0:0'
+        await this.onFetch?.()
+        return { verdicts, count: verdicts.length, suppressionsAt }
+      },
+      eligible: async (purpose, groups, atMost = Number.POSITIVE_INFINITY) => {
+        const in_ = members().filter(({ member }) => member)
+        const eligible = in_.filter(({ no, allowed }) => allowed & purposeBit(purpose) && this.row(no)[3] & groups).length
+        return { members: Math.min(in_.length, atMost), eligible: Math.min(eligible, atMost) }
+      },
+    }
+  }
+}
+
+/** Eight bytes for each usable group, different for different identifiers: what a keyed hash would give. */
+function fingerprints(identifiers: Identifiers, groups: number): string {
+  const of = (value: unknown) => {
+    const text = JSON.stringify(value ?? null)
+    const bytes = Buffer.alloc(8)
+    for (let i = 0; i < text.length; i += 1) bytes[i % 8] = ((bytes[i % 8] ?? 0) * 31 + text.charCodeAt(i)) & 0xff
+    return bytes
+  }
+  const pieces: Buffer[] = []
+  if (groups & groupBit('email')) pieces.push(of([identifiers.email, identifiers.emails]))
+  if (groups & groupBit('phone')) pieces.push(of(identifiers.phone))
+  for (const bit of [2, 3, 4, 5, 6, 7, 8, 9]) if (groups & (1 << bit)) pieces.push(of([bit, identifiers]))
+  return Buffer.concat(pieces).toString('base64')
+}
+
+export interface World {
+  readonly database: TestDatabase
+  readonly twin: MetaTwin
+  readonly engine: Engine
+  readonly behavior: Behavior
+  readonly audienceNo: number
+  readonly tenantId: string
+  /** Asks for a run as `audiences` does. */
+  request(mode?: 'incremental' | 'full'): Promise<number>
+  /** Works until nothing is due. */
+  work(): Promise<void>
+  /** Lets the platform apply what it accepted, and looks. */
+  settle(): Promise<void>
+  sync(mode?: 'incremental' | 'full'): Promise<number>
+  suppressions(): Promise<void>
+  run(no: number): Promise<Record<string, unknown> & { counts: Record<string, number>; status: string }>
+  audience(): Promise<Record<string, unknown>>
+  /** E-mail digests (or other keys) that the twin holds. */
+  far(key?: string): string[]
+  close(): Promise<void>
+}
+
+export const FAST: EngineOptions = { workers: 1, leaseMs: 3_000, callMs: 1_000, pollMs: 20, settleMs: 1, suppressionMs: 50, horizonMs: 200, patienceMs: 500, backoffMs: 5 }
+
+export interface WorldOptions {
+  readonly minimumSize?: number
+  readonly brake?: { sharePercent: number; minimum: number }
+  readonly identifiers?: readonly string[]
+  readonly options?: Partial<EngineOptions>
+  readonly destination?: (twinUrl: string) => Destination
+  readonly twin?: Partial<Parameters<typeof createMetaTwin>[0]>
+}
+
+export async function makeWorld(options: WorldOptions = {}): Promise<World> {
+  const database = await testDatabase()
+  const twin = await createMetaTwin({ ...APP, port: 0, applyAfterMs: 1_000, ...options.twin })
+  const tenantId = newUuid()
+  const behavior = new Behavior(tenantId)
+  const db = database.as('connector_meta')
+  const admin = database.as('audiences')
+  const destination = options.destination?.(twin.url) ?? (createMetaDestination({ baseUrl: twin.url }) as Destination)
+  const no = await destinationNo(db, destination.manifest.id)
+  const accessToken = await tokenOf(twin)
+  const [account] = Object.values(twin.state().accounts ?? {}) as { id: string }[]
+  const engine: Engine = {
+    db,
+    destination,
+    destinationNo: no,
+    owner: `test-${randomBytes(3).toString('hex')}`,
+    options: { ...FAST, ...options.options },
+    log: createLogger({ name: 'test', level: process.env.LOG_LEVEL ?? 'silent' }),
+    sealer: createSealer(createDekStore({ db, keks: parseKeks(`kek_test:${Buffer.alloc(32, 7).toString('base64url')}`) })),
+    grants: {
+      get: async () => ({ connectionId: 'con_1', accountId: 'acc_1', accountExternalId: account?.id ?? '', accessToken, expiresAt: null, version: 1, tier: 'standard_access' }),
+      report: async () => {},
+      forget() {},
+    },
+    suppressions: {
+      after: async (position) => {
+        const from = Number(position.split(':')[0])
+        const rows = behavior.suppressed.filter(({ at }) => Number(at.split(':')[0]) > from)
+        return { horizon: behavior.horizon, rows, next: rows.at(-1)?.at ?? position, done: true, count: rows.length }
+      },
+    },
+    feed: () => behavior.feed(),
+    random: () => 0.5,
+  }
+  const audienceNo = await admin.tenant(tenantId, async (tx) => {
+    const tenant = await tx.query<{ no: number }>('INSERT INTO tenant (id) VALUES ($1) RETURNING no', [tenantId])
+    const { rows } = await tx.query<{ no: number }>(
+      `INSERT INTO audience (id, tenant_id, tenant_no, destination, destination_no, behavior_id, connection_id, account_id, account_external_id, name, purpose, schedule, identifiers,
+         retry_policy, brake, minimum_size, settings, status)
+       VALUES ($1, $2, $3, 'meta', $4, $5, $6, $7, $8, 'Comfort Seekers', 'targeting', '{"frequency":"manual"}', $9, '{}', $10, $11, '{}', 'pending') RETURNING no`,
+      [
+        randomUUID(),
+        tenantId,
+        tenant.rows[0]?.no,
+        no,
+        randomUUID(),
+        randomUUID(),
+        randomUUID(),
+        account?.id,
+        options.identifiers ?? ['email', 'phone'],
+        JSON.stringify(options.brake ?? { sharePercent: 30, minimum: 100 }),
+        options.minimumSize ?? 0,
+      ],
+    )
+    return rows[0]?.no ?? 0
+  })
+  const stopping = new AbortController()
+  const world: World = {
+    database,
+    twin,
+    engine,
+    behavior,
+    audienceNo,
+    tenantId,
+    request: (mode = 'incremental') =>
+      admin.tenant(tenantId, async (tx) => {
+        const { rows } = await tx.query('SELECT no, id, tenant_id AS "tenantId", destination, destination_no AS "destinationNo" FROM audience WHERE no = $1', [audienceNo])
+        return (await requestRun(tx, { audience: rows[0], trigger: 'api', mode })).no
+      }),
+    async work() {
+      for (let lease = await claim(engine, stopping.signal); lease; lease = await claim(engine, stopping.signal)) await workAudience(engine, lease)
+    },
+    async settle() {
+      twin.clock.advance(60_000)
+      await database.admin('UPDATE sync.audience SET settle_at = now() WHERE settle_at IS NOT NULL')
+      while (await settleOne(engine, stopping.signal)) await database.admin(`UPDATE sync.audience SET settle_at = now() + interval '1 hour' WHERE settle_at IS NOT NULL`)
+    },
+    async sync(mode) {
+      const runNo = await world.request(mode)
+      await world.work()
+      await world.settle()
+      return runNo
+    },
+    async suppressions() {
+      while (await readSuppressions(engine));
+    },
+    async run(runNo) {
+      const [row] = await database.admin('SELECT * FROM sync.run WHERE no = $1', [runNo])
+      const counts = await db.tenant(tenantId, async (tx) => (await runCounts(tx, [runNo])).get(runNo))
+      return { ...row, counts } as never
+    },
+    async audience() {
+      return (await database.admin('SELECT * FROM sync.audience WHERE no = $1', [audienceNo]))[0] ?? {}
+    },
+    far(key = 'EMAIL') {
+      return twin
+        .state()
+        .audiences.flatMap(({ id }: { id: string }) => twin.audience(id)?.members ?? [])
+        .map((member) => (member as Record<string, string>)[key] ?? '')
+        .filter(Boolean)
+        .sort()
+    },
+    async close() {
+      stopping.abort()
+      await twin.close()
+      await database.drop()
+    },
+  }
+  return world
+}
+
+/** Walks the whole consent, as a person would. */
+async function tokenOf(twin: MetaTwin): Promise<string> {
+  const redirectUri = 'http://127.0.0.1:8080/v1/oauth/meta/callback'
+  const dialog = new URL(`${twin.url}/v26.0/dialog/oauth`)
+  dialog.search = new URLSearchParams({ client_id: APP.appId, redirect_uri: redirectUri, state: 's', response_type: 'code', scope: 'ads_management,ads_read,business_management' }).toString()
+  const code = new URL(twin.authorize(dialog.href)).searchParams.get('code') ?? ''
+  const exchange = new URL(`${twin.url}/v26.0/oauth/access_token`)
+  exchange.search = new URLSearchParams({ client_id: APP.appId, client_secret: APP.appSecret, redirect_uri: redirectUri, code }).toString()
+  return ((await (await fetch(exchange)).json()) as { access_token: string }).access_token
+}
