@@ -1,14 +1,38 @@
-/** The relay as a process of its own: `node src/relay-main.ts`. One is enough, two stand by for each other. */
+/**
+ * The relay as a process of its own. One is enough; a second stands by. Environment: `DATABASE_URL` (role relay), `BUS`
+ * (`kafka` or `embedded`), `KAFKA_BROKERS` (comma-separated, for kafka), `RELAY_SCHEMAS` (comma-separated; all by default),
+ * `HOST` and `PORT` for the probes, `LOG_LEVEL`.
+ */
+import { createServer } from 'node:http'
 import { pino } from 'pino'
 import { embeddedTransport } from './embedded/transport.ts'
+import { kafkaTransport } from './kafka/transport.ts'
 import { startRelay } from './relay.ts'
 
-const { RELAY_DATABASE_URL: url = '', RELAY_SCHEMAS = '', LOG_LEVEL = 'info' } = process.env
+const SCHEMAS = 'gateway,connections,behavior_export,sync,scheduler'
+
+const { DATABASE_URL, BUS = 'kafka', KAFKA_BROKERS = '', RELAY_SCHEMAS = SCHEMAS, HOST = '127.0.0.1', PORT = '8090', LOG_LEVEL = 'info' } = process.env
 const log = pino({ name: 'relay', level: LOG_LEVEL })
-const transport = embeddedTransport({ url, log })
-const relay = await startRelay({ url, schemas: RELAY_SCHEMAS.split(','), transport, log })
-for (const signal of ['SIGTERM', 'SIGINT'] as const)
-  process.once(signal, async () => {
-    await relay.stop()
-    await transport.close()
-  })
+if (!DATABASE_URL) throw new Error('DATABASE_URL is not set: the connection string of the role relay.')
+if (BUS !== 'embedded' && BUS !== 'kafka') throw new Error(`BUS is ${BUS}; it can be kafka or embedded.`)
+if (BUS === 'kafka' && !KAFKA_BROKERS) throw new Error('KAFKA_BROKERS is not set: host:port, comma-separated.')
+
+const transport =
+  BUS === 'kafka' ? kafkaTransport({ brokers: KAFKA_BROKERS.split(','), clientId: 'relay', log }) : embeddedTransport({ url: DATABASE_URL, log })
+const relay = await startRelay({ url: DATABASE_URL, schemas: RELAY_SCHEMAS.split(','), transport, log })
+
+/** `/livez` depends on nothing; `/readyz` tells when sending fails (F6). */
+const probes = createServer((request, response) => {
+  const health = request.url === '/readyz' ? relay.healthy() : { ok: request.url === '/livez', detail: 'alive' }
+  response.writeHead(health.ok ? 200 : 503, { 'content-type': 'application/json' }).end(JSON.stringify({ ok: health.ok })) // the detail can name addresses: it is in the log
+}).listen(Number(PORT), HOST)
+
+let stopping = false
+const stop = async () => {
+  if (stopping) return
+  stopping = true
+  probes.close()
+  await relay.stop()
+  await transport.close()
+}
+for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, stop)

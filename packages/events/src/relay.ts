@@ -10,16 +10,17 @@
 import { header, SPEC_VERSION } from '@audience-sync/contracts/events/headers'
 import pg from 'pg'
 import type { Logger } from 'pino'
-import { backoffMs, bell, pause } from './backoff.ts'
+import { atMost, backoffMs, bell, pause, within } from './backoff.ts'
 import { faultPoint } from './fault-point.ts'
 import { housekeep } from './housekeeping.ts'
-import { type Health, type OutRecord, RecordsRefused, type Transport } from './transport.ts'
+import { type Health, type OutRecord, RecordsRefused, STOP_DEADLINE_MS, type Transport } from './transport.ts'
 
 const POLL_MS = 1_000 // the net under the notifications; also how late a dead relay is replaced
 const BATCH_ROWS = 500
 const BATCH_BYTES = 524_288 // a batch of one partition must fit the broker's limit of 1 MiB, with one more row on top
 const HOUSEKEEPING_MS = 3_600_000 // a three-day and a fourteen-day rule need no finer clock
 const REFUSED_RETRY_MS = 30_000 // F6: a missing topic or a missing right is looked for again
+const SEND_DEADLINE_MS = 60_000 // beyond the client's own tries: a send that never ends must not end the relaying
 const QUERY_TIMEOUT_MS = 30_000 // marking 500 rows takes milliseconds; a socket that never answers ends the loop and with it the lock
 
 export interface RelayOptions {
@@ -31,6 +32,7 @@ export interface RelayOptions {
 }
 
 export interface Relay {
+  /** Within 10 s; a send that does not end by then is left, and done again by the next relay. */
   stop(): Promise<void>
   /** `ok` also when another process holds the schema; not when sending fails or the database does not answer. */
   healthy(): Health
@@ -57,7 +59,7 @@ export async function startRelay({ url, schemas, transport, log }: RelayOptions)
   return {
     async stop() {
       stopping.abort()
-      await Promise.all(loops)
+      await atMost(STOP_DEADLINE_MS, Promise.all(loops))
     },
     healthy() {
       const bad = [...state].filter(([, { ok }]) => !ok)
@@ -136,7 +138,7 @@ async function relayWhileLocked(client: pg.Client, { schema, transport, log, sig
   async function sendAndMark(rows: readonly OutboxRow[]): Promise<void> {
     try {
       faultPoint('relay.before_send')
-      await transport.send(rows.map((row) => toRecord(row, schema)))
+      await within(SEND_DEADLINE_MS, 'sending', transport.send(rows.map((row) => toRecord(row, schema))))
     } catch (error) {
       if (!(error instanceof RecordsRefused)) throw error
       const byKey = [...Map.groupBy(rows, keyOf)]

@@ -8,7 +8,8 @@ import type { InRecord, OutRecord } from '../transport.ts'
 
 export const PARTITIONS = 6 // as on Kafka: the same order, the same parallelism
 export const CHANNEL = 'bus' // a notification per partition that grew: `<topic>/<partition>`
-const RETENTION = '7 days' // RELIABILITY.md §4.4, as the broker's
+const RETENTION = '7 days' // RELIABILITY.md §4.4; as the broker's (infra/src/kafka/topics.ts)
+const DEAD_LETTER_RETENTION = '14 days' // time for a fix and a redrive; as the broker's
 const FETCH_BYTES = 1_048_576 // F28: what one partition holds in memory at most, beside one record of that size
 const SWEEP_ROWS = 10_000 // short transactions: nothing may hold the change feed's horizon
 
@@ -104,12 +105,12 @@ export async function readAll(pool: pg.Pool, topic: string, each: (record: InRec
 
 /** Needs the relay's role. */
 export async function sweepLog(pool: pg.Pool): Promise<void> {
-  let deleted: number | null
-  do {
+  for (;;) {
     const { rowCount } = await pool.query(
-      `DELETE FROM bus.log WHERE (topic, partition, seq) IN (SELECT topic, partition, seq FROM bus.log WHERE appended_at < now() - $1::interval ORDER BY appended_at LIMIT $2)`,
-      [RETENTION, SWEEP_ROWS],
+      `DELETE FROM bus.log WHERE ctid IN (
+         SELECT ctid FROM bus.log WHERE appended_at < now() - $1::interval AND (topic NOT LIKE '%.dlq' OR appended_at < now() - $2::interval) ORDER BY appended_at LIMIT $3)`,
+      [RETENTION, DEAD_LETTER_RETENTION, SWEEP_ROWS],
     )
-    deleted = rowCount
-  } while (deleted === SWEEP_ROWS)
+    if (rowCount !== SWEEP_ROWS) return
+  }
 }

@@ -3,6 +3,7 @@
  * still has in flight belongs to the past. Repeats are possible and harmless (inbox), order per key is that of the calls,
  * because the relay sends one batch at a time.
  */
+import { context, createContextKey } from '@opentelemetry/api'
 import type { Kafka, Producer } from 'kafkajs'
 import { atMost } from '../backoff.ts'
 import { type Health, type OutRecord, RecordsRefused } from '../transport.ts'
@@ -10,6 +11,12 @@ import { type Health, type OutRecord, RecordsRefused } from '../transport.ts'
 const ACK_ALL = -1
 const ACK_TIMEOUT_MS = 10_000
 const DISCONNECT_MS = 2_000
+
+/**
+ * The tracing SDK's own switch (`suppressTracing`). A record carries the trace of the request that caused it; an instrumentation
+ * of kafkajs would write a trace of the relay's over it.
+ */
+const SUPPRESS_TRACING = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 
 /** Answers that no repetition changes; an operator has to (or the file of topics). */
 const REFUSALS = new Set([
@@ -57,7 +64,7 @@ export function kafkaSender(kafka: Kafka, topicOf: (name: string) => string): Se
           topic: topicOf(topic),
           messages: of.map(({ key, headers, value }) => ({ key, headers: { ...headers }, value })),
         }))
-        await made.sendBatch({ acks: ACK_ALL, timeout: ACK_TIMEOUT_MS, topicMessages })
+        await context.with(context.active().setValue(SUPPRESS_TRACING, true), () => made.sendBatch({ acks: ACK_ALL, timeout: ACK_TIMEOUT_MS, topicMessages }))
         health = { ok: true, detail: 'sending' }
       } catch (error) {
         await drop()
