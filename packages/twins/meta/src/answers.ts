@@ -44,10 +44,11 @@ export const cut = (reply: FastifyReply): void => {
 export const drip = async (reply: FastifyReply, { status, body, headers }: Answer, ms = DRIP_MS): Promise<void> => {
   reply.hijack()
   reply.raw.writeHead(status, { ...headers, 'content-type': JSON_TYPE })
+  const gone = closed(reply.raw)
   for (const byte of Buffer.from(JSON.stringify(body))) {
     if (reply.raw.destroyed) return
     reply.raw.write(Buffer.of(byte))
-    await Promise.race([delay(ms, undefined, { ref: false }), closed(reply.raw)])
+    await Promise.race([delay(ms, undefined, { ref: false }), gone])
   }
   reply.raw.end()
 }
@@ -57,12 +58,13 @@ export const flood = async (reply: FastifyReply, { status, headers }: Answer): P
   reply.hijack()
   reply.raw.writeHead(status, { ...headers, 'content-type': JSON_TYPE })
   reply.raw.write('{"data":"')
+  const gone = closed(reply.raw)
   for (let sent = 0; sent < HUGE_BYTES && !reply.raw.destroyed; sent += CHUNK.length) {
-    if (!reply.raw.write(CHUNK)) await Promise.race([once(reply.raw, 'drain'), closed(reply.raw)])
+    if (!reply.raw.write(CHUNK)) await Promise.race([new Promise((resolve) => reply.raw.once('drain', resolve)), gone])
   }
   reply.raw.end('"}')
 }
 
 const closed = async (response: ServerResponse): Promise<void> => {
-  if (!response.destroyed) await once(response, 'close')
+  if (!response.destroyed) await once(response, 'close').catch(() => undefined)
 }

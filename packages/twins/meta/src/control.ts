@@ -93,7 +93,6 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
       control.setErrorHandler((error, _request, reply) =>
         reply.code(error instanceof NotThere ? 404 : isBadInput(error) ? 400 : 500).send({ error: error instanceof Error ? error.message : String(error) }),
       )
-      control.setNotFoundHandler((_request, reply) => reply.code(404).send({ error: 'no such control route' }))
       control.addHook('onRequest', async () => world.clock.settle())
 
       control.get('/health', async () => ({ status: 'ok', now: new Date(world.clock.now()).toISOString() }))
@@ -129,6 +128,7 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
         resetWorld(world, freshAccounts())
         return reply.code(204).send()
       })
+      control.all('/*', async (_request, reply) => reply.code(404).send({ error: 'no such control route' }))
       control.post('/authorize', async (request) => ({ redirectUrl: authorize(world, readBody(request, authorization)) }))
     },
     { prefix: '/_twin' },

@@ -57,31 +57,36 @@ export const page = <T extends { id: string }>(items: readonly T[], params: Para
   if (limit > LARGEST_PAGE) throw reduceData()
   const after = params.text('after')
   const before = params.text('before')
-  const start = after !== undefined ? position(items, after) + 1 : before !== undefined ? Math.max(0, position(items, before) - limit) : 0
+  const start = after !== undefined ? placeOf(items, after) + 1 : before !== undefined ? Math.max(0, placeOf(items, before) - limit) : 0
   const shown = items.slice(start, start + limit)
   const [first, last] = [shown[0], shown.at(-1)]
   if (first === undefined || last === undefined) return { data: [] }
-  const link = (name: 'after' | 'before', id: string) => {
+  const end = start + shown.length
+  const cursors = { before: cursor(first.id, start), after: cursor(last.id, end - 1) }
+  const link = (name: 'after' | 'before') => {
     const target = new URL(url)
     target.searchParams.delete('access_token')
     target.searchParams.delete('after')
     target.searchParams.delete('before')
-    target.searchParams.set(name, cursor(id))
+    target.searchParams.set(name, cursors[name])
     return target.href
   }
   return {
     data: shown.map(show),
     paging: {
-      cursors: { before: cursor(first.id), after: cursor(last.id) },
-      ...(start + shown.length < items.length ? { next: link('after', last.id) } : {}),
-      ...(start > 0 ? { previous: link('before', first.id) } : {}),
+      cursors,
+      ...(end < items.length ? { next: link('after') } : {}),
+      ...(start > 0 ? { previous: link('before') } : {}),
     },
   }
 }
 
-const cursor = (id: string) => Buffer.from(`c:${id}`).toString('base64url')
-const position = <T extends { id: string }>(items: readonly T[], given: string): number => {
-  const found = items.findIndex(({ id }) => cursor(id) === given)
-  if (found < 0) throw invalidParameter('Invalid cursor', 'after')
-  return found
+/** Names an item and where it stood, for the case that it is deleted while someone pages. */
+const cursor = (id: string, position: number) => Buffer.from(`${position}:${id}`).toString('base64url')
+/** Where the item of a cursor stands; if it is gone, the place before the one that moved up into its place. */
+const placeOf = <T extends { id: string }>(items: readonly T[], given: string): number => {
+  const [, position, id] = /^(\d+):(\d+)$/.exec(Buffer.from(given, 'base64url').toString()) ?? []
+  if (position === undefined) throw invalidParameter('Invalid cursor', 'after')
+  const found = items.findIndex((item) => item.id === id)
+  return found >= 0 ? found : Number(position) - 1
 }

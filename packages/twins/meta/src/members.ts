@@ -61,9 +61,9 @@ export const createMembers = (): Members => {
 
   return {
     add: (row) => {
-      const known = touching(row)
-      if (known.some((other) => sameContent(other, row))) return false
-      for (const other of known) if (says(row, other)) drop(other)
+      const older = touching(row).filter((other) => says(row, other))
+      if (older.some((other) => sameContent(other, row))) return false
+      for (const other of older) drop(other)
       insert(row)
       return true
     },

@@ -14,12 +14,12 @@ const accessToken = (call: Call) => {
   if (grant === 'authorization_code') {
     const redirectUri = params.text('redirect_uri')
     if (redirectUri === undefined) throw new GraphError(191, 'Missing redirect_uri parameter.')
-    return answer(world, world.tokens.exchange(world.clock.now(), params.requiredText('code'), redirectUri, params.text('code_verifier')))
+    return answer(world.tokens.exchange(world.clock.now(), params.requiredText('code'), redirectUri, params.text('code_verifier')))
   }
   // There is no refresh grant: a living token is exchanged for a longer one.
   if (grant !== 'fb_exchange_token') throw invalidParameter(`Unsupported grant_type: ${grant}`, 'grant_type')
   const token = world.tokens.alive(world.clock.now(), params.requiredText('fb_exchange_token'))
-  return answer(world, world.tokens.issue(world.clock.now(), token, LONG_LIFE_MS))
+  return answer(world.tokens.issue(world.clock.now(), token, LONG_LIFE_MS))
 }
 
 const checkApp = ({ params, world: { settings } }: Call): void => {
@@ -29,10 +29,10 @@ const checkApp = ({ params, world: { settings } }: Call): void => {
   if (params.text('client_secret') !== settings.appSecret) throw new GraphError(1, 'Error validating client secret.', { status: 400 })
 }
 
-const answer = (world: World, token: Token) => ({
+const answer = (token: Token) => ({
   access_token: token.value,
   token_type: 'bearer',
-  ...(token.expiresAt === 0 ? {} : { expires_in: Math.floor((token.expiresAt - world.clock.now()) / 1000) }),
+  ...(token.expiresAt === 0 ? {} : { expires_in: (token.expiresAt - token.issuedAt) / 1000 }),
 })
 
 const debugToken = ({ params, world, bearer }: Call) => {

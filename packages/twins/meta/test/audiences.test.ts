@@ -1,0 +1,214 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import type { MetaTwin } from '../src/twin.ts'
+import { apply, CLOSED, type Client, client, control, login, NO_TERMS, newAudience, ONLY_LOOK, STORE, startTwin, upload } from './helpers.ts'
+
+let twin: MetaTwin
+let call: Client
+beforeEach(async () => {
+  twin = await startTwin()
+  call = client(twin, await login(twin))
+})
+afterEach(() => twin.close())
+
+const creation = { name: 'Comfort seekers', subtype: 'CUSTOM', customer_file_source: 'USER_PROVIDED_ONLY' }
+
+describe('accounts', () => {
+  test('the list shows status, tasks and signed terms, in pages', async () => {
+    const fields =
+      'id,account_id,name,account_status,disable_reason,currency,timezone_name,business{id,name},user_tasks,capabilities,tos_accepted,user_tos_accepted'
+    const { body } = await call('GET', `me/adaccounts?limit=3&fields=${fields}`)
+    expect(body.data).toMatchObject([
+      { id: STORE, account_id: STORE.slice(4), account_status: 1, tos_accepted: { custom_audience_tos: 1 }, business: { id: '2000000000000001' } },
+      { id: NO_TERMS },
+      { user_tasks: ['ANALYZE'] },
+    ])
+    expect((body.data as { tos_accepted: object }[])[1]?.tos_accepted).not.toHaveProperty('custom_audience_tos')
+    const { next } = body.paging as { next: string }
+    const rest = (await (await fetch(next, { headers: { authorization: `Bearer ${await login(twin)}` } })).json()) as { data: object[]; paging: object }
+    expect(rest.data).toMatchObject([{ id: CLOSED, account_status: 2 }])
+    expect(rest.paging).not.toHaveProperty('next')
+  })
+
+  test('a control route changes terms, tasks, status and tier; an account without tasks is invisible', async () => {
+    await control(twin, 'PATCH', 'accounts/1000000000000002', { terms: true })
+    expect((await call('POST', `${NO_TERMS}/customaudiences`, creation)).status).toBe(200)
+    await control(twin, 'PATCH', 'accounts/1000000000000002', { tasks: [] })
+    expect((await call('GET', NO_TERMS)).body.error).toMatchObject({ code: 100, error_subcode: 33 })
+    expect((await control(twin, 'PATCH', 'accounts/1000000000000002', { term: true })).status).toBe(400)
+    expect((await control(twin, 'PATCH', 'accounts/5', { terms: true })).status).toBe(404)
+  })
+})
+
+describe('creation', () => {
+  test.each([
+    ['without customer_file_source', { customer_file_source: undefined }, 100, undefined],
+    ['without a subtype', { subtype: undefined }, 100, undefined],
+    ['without a name', { name: undefined }, 100, undefined],
+    ['with a source that does not exist', { customer_file_source: 'BOUGHT' }, 100, undefined],
+    ['with a retention of 181 days', { retention_days: 181 }, 100, undefined],
+    ['with a parameter that does not exist', { custmer_file_source: 'x' }, 100, undefined],
+    ['with a wrong type', { is_value_based: 'perhaps' }, 100, undefined],
+  ])('%s is refused', async (_, change, code, subcode) => {
+    const { status, body } = await call('POST', `${STORE}/customaudiences`, { ...creation, ...change })
+    expect({ status, code: body.error?.code, subcode: body.error?.error_subcode }).toEqual({ status: 400, code, subcode })
+    expect(body.error?.fbtrace_id).toBeTruthy()
+  })
+
+  test('says what is missing: terms, tasks, an open account, sight of it', async () => {
+    const errors = await Promise.all(
+      [NO_TERMS, ONLY_LOOK, CLOSED, 'act_99'].map(async (account) => (await call('POST', `${account}/customaudiences`, creation)).body.error),
+    )
+    expect(errors).toMatchObject([
+      { code: 200, error_subcode: 1870034 },
+      { code: 2654, error_subcode: 1713092 },
+      { code: 200 },
+      { code: 100, error_subcode: 33 },
+    ])
+  })
+
+  test('is not idempotent, and ids are strings beyond what a number holds', async () => {
+    const ids = [await newAudience(call), await newAudience(call)]
+    expect(ids[0]).not.toBe(ids[1])
+    expect(Number(ids[0])).toBeGreaterThan(Number.MAX_SAFE_INTEGER)
+  })
+
+  test('takes a form as well as JSON', async () => {
+    const answer = await fetch(`${twin.url}/v26.0/${STORE}/customaudiences`, {
+      method: 'POST',
+      body: new URLSearchParams({ ...creation, access_token: await login(twin), use_for_products: '["ADS"]' }),
+    })
+    expect(answer.status).toBe(200)
+  })
+
+  test('ends at 500 audiences in an account', async () => {
+    for (let number = 0; number < 500; number++) await newAudience(call)
+    expect((await call('POST', `${STORE}/customaudiences`, creation)).body.error).toMatchObject({ code: 2654 })
+  })
+})
+
+describe('one audience', () => {
+  test('reads by fields, starts empty and too small, and refuses fields that are gone', async () => {
+    const id = await newAudience(call, { description: 'marker:1', retention_days: 30 })
+    expect((await call('GET', id)).body).toEqual({ id })
+    const fields =
+      'id,name,description,subtype,delivery_status,operation_status,approximate_count_lower_bound,approximate_count_upper_bound,time_content_updated,time_updated,is_value_based,delete_time,fields_violating_integrity_policy,permission_for_actions,lookalike_audience_ids'
+    const { body } = await call('GET', `${id}?fields=${fields}`)
+    expect(body).toMatchObject({
+      name: creation.name,
+      description: 'marker:1',
+      delivery_status: { code: 300 },
+      operation_status: { code: 410 },
+      approximate_count_lower_bound: -1,
+      is_value_based: false,
+      permission_for_actions: { can_edit: true },
+    })
+    for (const absent of ['delete_time', 'fields_violating_integrity_policy', 'lookalike_audience_ids']) expect(body).not.toHaveProperty(absent)
+    expect((await call('GET', `${id}?fields=approximate_count`)).body.error).toMatchObject({ code: 100 })
+  })
+
+  test('is found by paging through the list by twenty, also when another is deleted on the way', async () => {
+    const ids = []
+    for (let number = 0; number < 45; number++) ids.push(await newAudience(call, { description: `marker:${number}` }))
+    const seen: unknown[] = []
+    let path = `${STORE}/customaudiences?fields=id,description&limit=20`
+    for (;;) {
+      const { body } = await call('GET', path)
+      seen.push(...(body.data as { id: string }[]).map(({ id }) => id))
+      const { next, cursors } = body.paging as { next?: string; cursors: { after: string } }
+      if (next === undefined) break
+      // The last one shown, so that the cursor names an audience that is gone.
+      const last = String(seen.at(-1))
+      await call('DELETE', last)
+      ids.splice(ids.indexOf(last), 1)
+      path = `${STORE}/customaudiences?fields=id,description&limit=20&after=${cursors.after}`
+    }
+    expect(new Set(seen).size).toBe(seen.length)
+    expect(seen).toEqual(expect.arrayContaining(ids))
+    expect((await call('GET', `${STORE}/customaudiences?limit=200`)).body.error).toMatchObject({ code: 1 })
+  })
+
+  test('is flagged for what its name hints at: uploads, removals and edits are refused until it is renamed', async () => {
+    const id = await newAudience(call, { name: 'People with diabetes' })
+    expect((await call('GET', `${id}?fields=operation_status,fields_violating_integrity_policy`)).body).toMatchObject({
+      operation_status: { code: 471 },
+      fields_violating_integrity_policy: ['name'],
+    })
+    expect((await call('POST', `${id}/users`, upload(['a']))).body.error).toMatchObject({ code: 100, error_subcode: 1713230 })
+    expect((await call('DELETE', `${id}/users`, upload(['a']))).body.error).toMatchObject({ code: 100, error_subcode: 1713230 })
+    expect((await call('POST', id, { description: 'x' })).body.error).toMatchObject({ code: 100, error_subcode: 1713231 })
+    expect((await call('POST', id, { name: 'Comfort seekers' })).body).toMatchObject({ success: true })
+    expect((await call('POST', `${id}/users`, upload(['a']))).status).toBe(200)
+  })
+
+  test('once deleted, reads are 100/33 and uploads say that it is gone', async () => {
+    const id = await newAudience(call)
+    expect((await call('DELETE', id)).body).toEqual({ success: true })
+    expect((await call('GET', id)).body.error).toMatchObject({ code: 100, error_subcode: 33 })
+    expect((await call('POST', `${id}/users`, upload(['a']))).body.error).toMatchObject({ code: 100, error_subcode: 1487366 })
+  })
+
+  test('others may rename, flag, disable or delete it in the platform’s own screens', async () => {
+    const id = await newAudience(call)
+    await control(twin, 'PATCH', `audiences/${id}`, { name: 'Renamed', operationStatus: 100 })
+    expect((await call('GET', `${id}?fields=name,operation_status`)).body).toMatchObject({ name: 'Renamed', operation_status: { code: 100 } })
+    await control(twin, 'PATCH', `audiences/${id}`, { operationStatus: null, flagged: true })
+    expect((await call('GET', `${id}?fields=operation_status`)).body).toMatchObject({ operation_status: { code: 471 } })
+    await control(twin, 'PATCH', `audiences/${id}`, { flagged: false, disabled: true })
+    expect((await call('POST', `${id}/users`, upload(['a']))).body.error).toMatchObject({ error_subcode: 1870065 })
+    expect((await control(twin, 'DELETE', `audiences/${id}`)).status).toBe(204)
+    expect((await call('GET', id)).status).toBe(400)
+    expect((await control(twin, 'GET', 'audiences/1')).status).toBe(404)
+  })
+})
+
+describe('lookalikes', () => {
+  const spec = { type: 'similarity', ratio: 0.01, country: 'US' }
+  const lookalike = (origin: string, more: object = {}) => ({
+    name: 'Like them',
+    subtype: 'LOOKALIKE',
+    origin_audience_id: origin,
+    lookalike_spec: JSON.stringify({ ...spec, ...more }),
+  })
+
+  test('need a seed of a hundred, exist once per seed, country and ratio, and keep their seed from being deleted', async () => {
+    const seed = await newAudience(call)
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed))).body.error).toMatchObject({ code: 2654 })
+    await call('POST', `${seed}/users`, upload(Array.from({ length: 200 }, (_, number) => `p${number}`)))
+    apply(twin)
+    const { body } = await call('POST', `${STORE}/customaudiences`, lookalike(seed))
+    expect(body.id).toEqual(expect.any(String))
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed))).body.error).toMatchObject({ code: 2654, error_subcode: 1713007 })
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { ratio: 0.05 }))).status).toBe(200)
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { ratio: 0.5 }))).body.error).toMatchObject({ code: 100 })
+    expect((await call('GET', `${seed}?fields=lookalike_audience_ids`)).body.lookalike_audience_ids).toContain(body.id)
+    expect((await call('DELETE', seed)).body.error).toMatchObject({ code: 2656 })
+    await control(twin, 'PATCH', `audiences/${seed}`, { flagged: true })
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { country: 'FR' }))).body.error).toMatchObject({ code: 100, error_subcode: 1713232 })
+  })
+})
+
+describe('paths', () => {
+  test('dead versions and none are 2635 for Marketing calls, what means nothing is 2500, nothing is a 500', async () => {
+    const token = await login(twin)
+    const at = async (path: string, method = 'GET') =>
+      (
+        (await (await fetch(`${twin.url}/${path}`, { method, headers: { authorization: `Bearer ${token}` } })).json()) as {
+          error: { code: number; error_subcode?: number }
+        }
+      ).error
+    for (const path of ['v24.0/me/adaccounts', 'v25.0/act_1000000000000001', 'act_1000000000000001/customaudiences', 'me/adaccounts'])
+      expect(await at(path)).toMatchObject({ code: 2635 })
+    for (const path of ['v26.0/no/such/path', 'v99.0/me', 'v26.0', 'v26.0/act_1000000000000001/unicorns']) expect(await at(path)).toMatchObject({ code: 2500 })
+    expect(await at('v26.0/123')).toMatchObject({ code: 100, error_subcode: 33 })
+    expect(await at('v26.0/act_1000000000000001', 'DELETE')).toMatchObject({ code: 100, error_subcode: 33 })
+    expect(await at('v26.0/me?ids=1,2')).toMatchObject({ code: 100 })
+    expect((await fetch(`${twin.url}/me`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(200)
+  })
+
+  test('a warning about an expiring version can be switched on', async () => {
+    const warned = await startTwin({ versionWarning: 'The call has been auto-upgraded to v26.0' })
+    expect((await client(warned, await login(warned))('GET', 'me/adaccounts')).headers.get('x-ad-api-version-warning')).toContain('auto-upgraded')
+    expect((await call('GET', 'me/adaccounts')).headers.get('x-ad-api-version-warning')).toBeNull()
+    await warned.close()
+  })
+})

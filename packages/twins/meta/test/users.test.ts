@@ -1,0 +1,235 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import type { MetaTwin } from '../src/twin.ts'
+import { apply, CLOSED, type Client, client, control, hash, login, members, NO_TERMS, newAudience, ONLY_LOOK, STORE, startTwin, upload } from './helpers.ts'
+
+let twin: MetaTwin
+let call: Client
+let audience: string
+beforeEach(async () => {
+  twin = await startTwin()
+  call = client(twin, await login(twin))
+  audience = await newAudience(call)
+})
+afterEach(() => twin.close())
+
+const status = async (id = audience) =>
+  (await call('GET', `${id}?fields=operation_status,time_content_updated,approximate_count_lower_bound`)).body as {
+    operation_status: { code: number }
+    time_content_updated: number
+  }
+
+describe('adding', () => {
+  test('people show only when the call is applied, and the audience says so by its status and time', async () => {
+    const { body, headers } = await call('POST', `${audience}/users`, upload(['ann', 'bob'], { session_id: 77, batch_seq: 1, last_batch_flag: true }))
+    expect(body).toEqual({ audience_id: audience, session_id: '77', num_received: 2, num_invalid_entries: 0, invalid_entry_samples: [] })
+    expect(twin.audience(audience)).toEqual({ members: [], size: 0, pending: 1 })
+    const acceptedAt = new Date(headers.get('date') ?? '').getTime() / 1000
+    expect(await status()).toMatchObject({ operation_status: { code: 441 } })
+    expect((await status()).time_content_updated).toBeLessThanOrEqual(acceptedAt)
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('ann'), hash('bob')])
+    expect(await status()).toMatchObject({ operation_status: { code: 200 } })
+    expect((await status()).time_content_updated).toBe(acceptedAt + 60)
+  })
+
+  test('C20: a call without effect never moves time_content_updated', async () => {
+    await call('POST', `${audience}/users`, upload(['ann']))
+    apply(twin)
+    const before = await status()
+    await call('POST', `${audience}/users`, upload(['ann']))
+    await call('DELETE', `${audience}/users`, upload(['nobody']))
+    apply(twin)
+    expect(await status()).toEqual(before)
+  })
+
+  test('num_received runs over the session, invalid entries are those of the call, and come with samples', async () => {
+    const payload = { schema: ['EMAIL'], data: [[hash('ann')], ['plain@example.com'], [hash('')]] }
+    await call('POST', `${audience}/users`, upload(['x', 'y'], { session_id: 5, batch_seq: 1 }))
+    const { body } = await call('POST', `${audience}/users`, { payload, session: { session_id: 5, batch_seq: 2, last_batch_flag: true } })
+    expect(body).toMatchObject({
+      num_received: 5,
+      num_invalid_entries: 2,
+      invalid_entry_samples: { '["plain@example.com"]': 'invalid hash in EMAIL', [`["${hash('')}"]`]: 'invalid hash in EMAIL' },
+    })
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('x'), hash('y'), hash('ann')])
+    const { body: sessions } = await call('GET', `${audience}/sessions?session_id=5`)
+    expect(sessions.data).toMatchObject([{ session_id: '5', stage: 'complete', num_received: '5', num_invalid_entries: '2', num_matched: '2' }])
+  })
+
+  test('the same batch again changes nothing but the count; a batch out of turn is refused', async () => {
+    const batch = upload(['ann'], { session_id: 5, batch_seq: 1 })
+    await call('POST', `${audience}/users`, batch)
+    expect((await call('POST', `${audience}/users`, batch)).body).toMatchObject({ num_received: 2 })
+    expect((await call('POST', `${audience}/users`, upload(['bob'], { session_id: 5, batch_seq: 1 }))).body.error).toMatchObject({ code: 100 })
+    expect((await call('POST', `${audience}/users`, upload(['bob'], { session_id: 5, batch_seq: 3 }))).body.error).toMatchObject({ code: 100 })
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('ann')])
+  })
+
+  test('a call without a session gets one made up', async () => {
+    expect((await call('POST', `${audience}/users`, upload(['ann']))).body.session_id).toMatch(/^\d{16}$/)
+  })
+
+  test('string and list schemas do not mix in one audience: 2650', async () => {
+    await call('POST', `${audience}/users`, upload(['ann']))
+    const { body } = await call('POST', `${audience}/users`, { payload: { schema: 'EMAIL_SHA256', data: [hash('bob')] } })
+    expect(body.error).toMatchObject({ code: 2650, message: expect.stringContaining('MULTI_HASHES, which does not support HASHES_OR_USER_IDS') })
+  })
+
+  test('unsigned terms, missing tasks and a closed account are told apart', async () => {
+    const at = async (account: string, patch: object, back: object) => {
+      await control(twin, 'PATCH', `accounts/${account.slice(4)}`, back)
+      const id = await newAudience(call, {}, account)
+      await control(twin, 'PATCH', `accounts/${account.slice(4)}`, patch)
+      return (await call('POST', `${id}/users`, upload(['ann']))).body.error
+    }
+    expect(await at(NO_TERMS, { terms: false }, { terms: true })).toMatchObject({ code: 200, error_subcode: 1870034 })
+    expect(await at(ONLY_LOOK, { tasks: ['ANALYZE'] }, { tasks: ['MANAGE'] })).not.toHaveProperty('error_subcode')
+    expect(await at(CLOSED, { status: 2 }, { status: 1 })).toMatchObject({ code: 200 })
+  })
+
+  test('right after its creation an audience may not be readable yet: 803', async () => {
+    const slow = await startTwin({ readyAfterMs: 60_000 })
+    const slowCall = client(slow, await login(slow))
+    const id = await newAudience(slowCall)
+    expect((await slowCall('POST', `${id}/users`, upload(['ann']))).body.error).toMatchObject({ code: 803 })
+    slow.clock.advance(60_000)
+    expect((await slowCall('POST', `${id}/users`, upload(['ann']))).status).toBe(200)
+    await slow.close()
+  })
+
+  test('ten thousand rows of fifteen keys fit into one call', async () => {
+    const schema = 'EMAIL PHONE GEN DOBY DOBM DOBD LN FN FI CT ST ZIP COUNTRY MADID LOOKALIKE_VALUE'.split(' ')
+    const data = Array.from({ length: 10_000 }, (_, number) => [hash(`e${number}`), hash(`p${number}`), ...Array.from({ length: 11 }, () => hash('x')), '', 1])
+    expect((await call('POST', `${audience}/users`, { payload: { schema, data } })).body).toMatchObject({ num_received: 10_000, num_invalid_entries: 0 })
+    apply(twin)
+    expect(twin.audience(audience)?.size).toBe(10_000)
+    expect((await call('GET', `${audience}?fields=approximate_count_lower_bound,delivery_status`)).body).toMatchObject({
+      approximate_count_lower_bound: 8_000,
+      delivery_status: { code: 200 },
+    })
+  })
+})
+
+describe('removing', () => {
+  beforeEach(async () => {
+    await call('POST', `${audience}/users`, {
+      payload: {
+        schema: ['EMAIL', 'PHONE'],
+        data: [
+          [hash('ann'), hash('1')],
+          [hash('bob'), hash('1')],
+          [hash('eve'), ''],
+        ],
+      },
+    })
+    apply(twin)
+  })
+
+  test.each([
+    ['DELETE', ''],
+    ['POST', '?method=DELETE'],
+  ])('%s users%s deletes every row that shares an identifier', async (method, query) => {
+    const { body } = await call(method, `${audience}/users${query}`, { payload: { schema: ['PHONE'], data: [[hash('1')]] } })
+    expect(body).toMatchObject({ audience_id: audience, num_received: 1 })
+    expect(twin.audience(audience)?.size).toBe(3)
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('eve')])
+  })
+
+  test('one session id serves either adding or removing', async () => {
+    await call('POST', `${audience}/users`, upload(['x'], { session_id: 9, batch_seq: 1 }))
+    expect((await call('DELETE', `${audience}/users`, upload(['x'], { session_id: 9, batch_seq: 2 }))).body.error).toMatchObject({ code: 100 })
+  })
+
+  test('a removal that would leave too few is refused with 200/1870047', async () => {
+    const careful = await startTwin({ minSize: 3 })
+    const carefulCall = client(careful, await login(careful))
+    const id = await newAudience(carefulCall)
+    await carefulCall('POST', `${id}/users`, upload(['a', 'b', 'c', 'd']))
+    apply(careful)
+    expect((await carefulCall('DELETE', `${id}/users`, upload(['a', 'b']))).body.error).toMatchObject({ code: 200, error_subcode: 1870047 })
+    expect((await carefulCall('DELETE', `${id}/users`, upload(['a']))).status).toBe(200)
+    await careful.close()
+  })
+
+  test('usersofanyaudience removes from all audiences of the account, and is ignored without an error where terms are unsigned or the portfolio is missing', async () => {
+    const other = await newAudience(call)
+    await call('POST', `${other}/users`, upload(['ann', 'zoe']))
+    apply(twin)
+    for (const state of [{ terms: false }, { terms: true, business: null }]) {
+      await control(twin, 'PATCH', `accounts/${STORE.slice(4)}`, state)
+      expect((await call('DELETE', `${STORE}/usersofanyaudience`, upload(['ann']))).body).toMatchObject({ num_received: 1 })
+      apply(twin)
+      expect(members(twin, other)).toContain(hash('ann'))
+    }
+    await control(twin, 'PATCH', `accounts/${STORE.slice(4)}`, { business: { id: '1', name: 'B' } })
+    await call('DELETE', `${STORE}/usersofanyaudience`, upload(['ann']))
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('bob'), hash('eve')])
+    expect(members(twin, other)).toEqual([hash('zoe')])
+  })
+
+  test('C4: with reorder a removal may be applied before the addition that it followed, the same way for the same seed', async () => {
+    const outcome = async (seed: number) => {
+      const loose = await startTwin({ reorder: true, seed })
+      const looseCall = client(loose, await login(loose))
+      const id = await newAudience(looseCall)
+      await looseCall('POST', `${id}/users`, upload(['ann']))
+      await looseCall('DELETE', `${id}/users`, upload(['ann']))
+      apply(loose)
+      const left = members(loose, id).length
+      await loose.close()
+      return left
+    }
+    const seeds = [1, 2, 3, 4, 5, 6, 7, 8]
+    const outcomes = await Promise.all(seeds.map(outcome))
+    expect(new Set(outcomes)).toEqual(new Set([0, 1]))
+    expect(await Promise.all(seeds.map(outcome))).toEqual(outcomes)
+  })
+})
+
+describe('replacing', () => {
+  const batch = (seq: number, emails: string[], last = false, id = 1) => upload(emails, { session_id: id, batch_seq: seq, last_batch_flag: last })
+  const replace = (body: object) => call('POST', `${audience}/usersreplace`, body)
+  beforeEach(async () => {
+    await call('POST', `${audience}/users`, upload(['old']))
+    apply(twin)
+  })
+
+  test('swaps the whole list at the last batch and refuses /users meanwhile', async () => {
+    expect((await replace(batch(1, ['a']))).status).toBe(200)
+    expect(await status()).toMatchObject({ operation_status: { code: 414 } })
+    expect((await call('POST', `${audience}/users`, upload(['x']))).body.error).toMatchObject({ code: 2650, error_subcode: 1870145 })
+    expect((await replace(batch(1, ['z'], false, 2))).body.error).toMatchObject({ error_subcode: 1870145 })
+    await replace(batch(2, ['b'], true))
+    expect(members(twin, audience)).toEqual([hash('old')])
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('a'), hash('b')])
+    expect(await status()).toMatchObject({ operation_status: { code: 200 } })
+    expect((await replace(batch(3, ['c']))).body.error).toMatchObject({ code: 2650, error_subcode: 1870159 })
+  })
+
+  test('begins with batch 1, begins anew when it comes twice, and never while an upload is being worked on', async () => {
+    expect((await replace(batch(2, ['a']))).body.error).toMatchObject({ code: 2650, error_subcode: 1870147 })
+    await replace(batch(1, ['a']))
+    await replace(batch(2, ['b']))
+    await replace(batch(1, ['a']))
+    await replace(batch(3, ['c'], true))
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('a'), hash('c')])
+    await call('POST', `${audience}/users`, upload(['x']))
+    expect((await replace(batch(1, ['q'], true, 3))).body.error).toMatchObject({ error_subcode: 1870145 })
+  })
+
+  test('C21: ends after 90 minutes with what has arrived, and later batches are refused', async () => {
+    await replace(batch(1, ['a']))
+    twin.clock.advance(90 * 60_000)
+    expect(members(twin, audience)).toEqual([hash('a')])
+    expect((await call('POST', `${audience}/usersreplace`, batch(2, ['b'], true), { authorization: `Bearer ${await login(twin)}` })).body.error).toMatchObject({
+      code: 2650,
+      error_subcode: 1870158,
+    })
+  })
+})
