@@ -238,6 +238,8 @@ describe('the document', () => {
     expect(Object.keys(document.paths).sort()).toEqual(['/v1/callback', '/v1/deep', '/v1/mistaken', '/v1/slow', '/v1/things', '/v1/things/{id}'])
     const { post } = document.paths['/v1/things']
     expect(post.security).toEqual([{ bearer: ['audiences:write'] }])
+    expect(post.parameters).toEqual([expect.objectContaining({ in: 'header', name: 'idempotency-key', required: false })])
+    expect(document.paths['/v1/things/{id}'].get.parameters.map(({ in: place }: { in: string }) => place)).not.toContain('header')
     expect(document.paths['/v1/callback'].get.security).toEqual([])
     expect(post.responses.default.content['application/problem+json'].schema).toEqual({ $ref: '#/components/schemas/Problem' })
     expect(document.components.schemas.Problem.required).toContain('code')

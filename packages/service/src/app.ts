@@ -12,6 +12,7 @@ import { newUuid, publicId } from '@audience-sync/contracts/ids'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController, type RawServerDefault } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { requireScopes } from './auth-hook.ts'
+import { closeConnections } from './closing.ts'
 import { acceptJson } from './json-body.ts'
 import type { Logger } from './log.ts'
 import { describeRoutes } from './openapi.ts'
@@ -65,6 +66,7 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
   answerProblems(plain)
   requireScopes(plain, tokens)
   answerHeaders(plain)
+  closeConnections(plain)
   await describeRoutes(plain, name, version)
   addProbes(plain, ready)
   app.get('/internal/openapi.json', { config: { public: true } }, async () => app.swagger() as unknown)
@@ -73,14 +75,8 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
 
 /** Headers of every answer, and one log line for each. */
 function answerHeaders(app: FastifyInstance): void {
-  let stopping = false
-  app.addHook('preClose', async () => {
-    stopping = true
-  })
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
-    // A connection that was busy when the stop began would be kept open afterwards, and the stop would wait for it.
-    if (stopping) reply.header('connection', 'close')
     if (!reply.hasHeader('cache-control')) reply.header('cache-control', 'no-store')
   })
   app.addHook('onResponse', async (request, reply) => {

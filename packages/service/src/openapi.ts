@@ -20,6 +20,10 @@ export const Problem = z
   })
   .meta({ id: 'Problem' })
 
+const IDEMPOTENCY = z.object({
+  'idempotency-key': z.string().max(255).optional().meta({ description: 'The same key with the same body has one effect and the same answer, for 24 hours' }),
+})
+
 const PROBLEM_ANSWER = { description: 'A refusal, with a code', content: { 'application/problem+json': { schema: Problem } } }
 
 /** Registers the document; routes are described as they are added after it. */
@@ -33,9 +37,11 @@ export async function describeRoutes(app: FastifyInstance, name: string, version
     transform: (document) => {
       const { url, route } = document
       const given = (document.schema ?? {}) as Record<string, unknown>
+      const takesKey = route.method === 'POST' && !route.config?.public
       if (!url.startsWith('/v1/')) return { schema: { hide: true }, url }
       const scope = scopeOf(url, route.config)
       const schema = {
+        ...(takesKey && { headers: IDEMPOTENCY }),
         ...given,
         security: scope ? [{ bearer: [scope] }] : [],
         response: { ...(given.response as object), default: PROBLEM_ANSWER },

@@ -36,10 +36,11 @@ const answered = (lines: Line[], service: string) => lines.find((line) => line.s
 const far = (lines: Line[]) => lines.find(({ msg }) => msg === 'answered from afar')
 
 describe('a trace', () => {
-  test('that was stored goes on over two HTTP calls and shows in the lines of all three parts', async () => {
+  test('that was stored goes on over each HTTP call, the last one to a platform, and shows in the lines of all parts', async () => {
     const { lines, text, code } = await run({ STORED_TRACEPARENT: STORED })
+    const header = expect.stringMatching(`^00-${TRACE}-[0-9a-f]{16}-01$`)
     expect([text, code]).toEqual([expect.any(String), 0])
-    expect(far(lines)).toMatchObject({ trace_id: TRACE, what: TRACE, why: expect.stringMatching(`^00-${TRACE}-[0-9a-f]{16}-01$`) })
+    expect(far(lines)).toMatchObject({ trace_id: TRACE, what: TRACE, why: header, cause: header })
     expect(answered(lines, 'audiences')).toMatchObject({ trace_id: TRACE, status: 200 })
     expect(answered(lines, 'connections')).toMatchObject({ trace_id: TRACE, status: 200 })
   })
