@@ -17,5 +17,5 @@ export interface Context {
   readonly returnUrls: ReturnUrls
 }
 
-/** Routes that ask a platform: a call may take 10 s, and three of them follow each other at most. */
-export const PLATFORM_TIMEOUT_MS = 35_000
+/** Routes that ask a platform: several calls follow each other, and a platform may take its time for each. */
+export const PLATFORM_TIMEOUT_MS = 60_000

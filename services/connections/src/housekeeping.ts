@@ -11,14 +11,15 @@ import type { Refresher } from './refresher.ts'
 import type { Removal } from './removal.ts'
 import { reseal } from './reseal.ts'
 
-export interface Housekeeping {
-  /** One round; answers what was found. */
-  round(): Promise<{ removals: number; renewals: number; abandoned: number; resealed: number }>
-  start(): void
-  stop(): Promise<void>
+/** What a round found of each kind. */
+export interface Round {
+  readonly removals: number
+  readonly renewals: number
+  readonly abandoned: number
+  readonly resealed: number
 }
 
-const EVERY_MS = 60_000
+export const HOUSEKEEPING_EVERY_MS = 60_000
 const PER_ROUND = 50 // of each kind; the rest comes next
 const ABANDONED_AFTER = '1 day'
 
@@ -36,7 +37,7 @@ export interface HousekeepingOptions {
   readonly log: Logger
 }
 
-export function createHousekeeping({ db, deks, vault, refresher, removal, log }: HousekeepingOptions): Housekeeping {
+export function createHousekeeping({ db, deks, vault, refresher, removal, log }: HousekeepingOptions): () => Promise<Round> {
   const find = (sql: string) =>
     db.tx(async (tx: Tx) => {
       await tx.query(`SELECT set_config('app.housekeeping', 'on', true)`)
@@ -47,7 +48,7 @@ export function createHousekeeping({ db, deks, vault, refresher, removal, log }:
     return rows.length
   }
 
-  async function round() {
+  return async () => {
     const removals = await find('SELECT tenant_id, id FROM connection WHERE deleted_at IS NOT NULL AND revoked_at IS NULL ORDER BY deleted_at')
     const renewals = await find(
       `SELECT tenant_id, connection_id AS id FROM credential WHERE renew_at <= now() AND (refresh_failed_at IS NULL OR refresh_failed_at < now() - interval '10 minutes')
@@ -67,21 +68,5 @@ export function createHousekeeping({ db, deks, vault, refresher, removal, log }:
       ),
       resealed: await reseal(db, deks, vault),
     }
-  }
-
-  let timer: NodeJS.Timeout | undefined
-  let running: Promise<unknown> = Promise.resolve()
-  return {
-    round,
-    start() {
-      timer = setInterval(() => {
-        running = running.then(() => round()).catch((error: Error) => log.warn({ err: error }, 'a round of housekeeping failed'))
-      }, EVERY_MS)
-      timer.unref()
-    },
-    async stop() {
-      clearInterval(timer)
-      await running
-    },
   }
 }

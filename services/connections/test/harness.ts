@@ -5,7 +5,7 @@ import { createLogger } from '@audience-sync/service/log'
 import { generateServiceTokens } from '@audience-sync/service/tokens'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { configSchema } from '../src/config.ts'
-import type { Housekeeping } from '../src/housekeeping.ts'
+import type { Round } from '../src/housekeeping.ts'
 import { start } from '../src/start.ts'
 import { strictAdapter } from './oauth-adapter.ts'
 import { type OAuthServer, startOAuthServer } from './oauth-server.ts'
@@ -25,7 +25,7 @@ export interface Harness {
   follow(callbackUrl: string): Promise<{ status: number; location: URL | null; body: string }>
   /** Connects and selects the first account. */
   connect(tenantId: string): Promise<{ connectionId: string; accountId: string }>
-  housekeeping(): ReturnType<Housekeeping['round']>
+  housekeeping(): Promise<Round>
   /** Every line logged. */
   readonly logged: string[]
   events(tenantId: string): Promise<string[]>
@@ -83,7 +83,7 @@ export async function startHarness(): Promise<Harness> {
       const selected = await harness.call(tenantId, 'PUT', `/v1/connections/${begun.body.id}/accounts`, { selected: ['1001'] })
       return { connectionId: begun.body.id, accountId: selected.body.data[0].id }
     },
-    housekeeping: () => service.housekeeping.round(),
+    housekeeping: () => service.housekeeping(),
     async events(tenantId) {
       const rows = await database.admin<{ topic: string }>('SELECT topic FROM connections.outbox WHERE tenant_id = $1', [tenantId])
       return rows.map(({ topic }) => topic)

@@ -1,0 +1,18 @@
+/** The destinations that this installation can connect to. A new one is one entry here and its variables in `config.ts`. */
+import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-contract'
+import { createMetaConnect } from '@audience-sync/destination-meta/connect'
+import type { Logger } from '@audience-sync/service/log'
+import type { Config } from './config.ts'
+
+export function destinationAdapters(config: Config, log: Logger): ReadonlyMap<string, ConnectAdapter> {
+  const meta = createMetaConnect({
+    dialogBaseUrl: config.META_DIALOG_URL,
+    graphBaseUrl: config.META_GRAPH_URL,
+    apiVersion: config.META_API_VERSION,
+    appId: config.META_APP_ID,
+    appSecret: config.META_APP_SECRET,
+    configId: config.META_LOGIN_CONFIG_ID,
+    onAlarm: (alarm) => log.error({ destination: 'meta', kind: alarm.kind }, 'Meta says that something is wrong with us'),
+  })
+  return new Map([meta].map((adapter) => [adapter.destination, adapter]))
+}
