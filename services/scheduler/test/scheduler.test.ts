@@ -6,7 +6,7 @@ import { createLogger } from '@audience-sync/service/log'
 import { generateServiceTokens } from '@audience-sync/service/tokens'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { until } from '@audience-sync/testing/until'
-import { create, fromBinary, type MessageInitShape } from '@bufbuild/protobuf'
+import { create, fromBinary } from '@bufbuild/protobuf'
 import { timestampDate } from '@bufbuild/protobuf/wkt'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { fireDue } from '../src/fire.ts'
@@ -26,7 +26,12 @@ beforeAll(async () => {
 afterAll(() => database.drop())
 beforeEach(() => database.admin('TRUNCATE scheduler.schedule, scheduler.slot, scheduler.outbox'))
 
-type Fields = MessageInitShape<typeof AudienceChangedSchema>
+interface Fields {
+  readonly status?: string
+  readonly code?: string
+  readonly deleted?: boolean
+  readonly schedule?: typeof daily
+}
 
 /** Hands an event to the consumer, as a transport does. */
 async function tell(audienceId: string, version: number, fields: Fields = {}): Promise<void> {

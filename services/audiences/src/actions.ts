@@ -1,0 +1,131 @@
+/**
+ * What a user may wish of an audience or a run. Each locks the audience, refuses what its state forbids, and leaves a wish: a queued
+ * run, or a request that the lease holder acts on (SYNC.md C15).
+ */
+import { uuidOf } from '@audience-sync/contracts/ids'
+import type { AudiencePatch } from '@audience-sync/contracts/rest/audiences'
+import { orm, type Tx } from '@audience-sync/db/database'
+import { AppError } from '@audience-sync/errors/app-error'
+import { traceparent } from '@audience-sync/service/otel'
+import { type Mode, requestApproval, requestCancel, requestDelete, requestPause, requestResume, requestRun } from '@audience-sync/sync-engine/requests'
+import { audience, run } from '@audience-sync/sync-engine/schema'
+import { type AudienceRow, type RunRow, readAudience, readRun } from '@audience-sync/sync-engine/store/rows'
+import { setStatus } from '@audience-sync/sync-engine/store/status'
+import { and, eq, ne } from 'drizzle-orm'
+import { checkChoices } from './check-new.ts'
+import { type Destinations, destinationAt, parseSettings } from './destinations.ts'
+import { wantSizeCheck } from './size-check.ts'
+import { announceAudience, lockAudience } from './store.ts'
+
+/** A new run, or the one that is queued already: a hundred callers make at most two (API.md «Refresh»). */
+export async function refresh(tx: Tx, audienceId: string, mode: Mode): Promise<RunRow> {
+  const row = await lockAudience(tx, audienceId)
+  refuseDeleting(row)
+  if (row.pausedAt) throw new AppError('audience_paused', 'The audience is paused.')
+  if (await heldRun(tx, row.no)) throw new AppError('audience_held', 'A run of this audience is held by the brake.')
+  if (row.tooSmall) throw new AppError('audience_too_small', `Fewer than ${row.minimumSize} people may be sent.`)
+  if (mode === 'full') await setFullReason(tx, row.no, 'requested')
+  const { no } = await requestRun(tx, { audience: row, trigger: 'api', mode, traceparent: traceparent() })
+  return readRun(tx, no)
+}
+
+/** Ends the live run; nothing begins until the audience is resumed. Removals for privacy go on (R7). */
+export async function pause(tx: Tx, audienceId: string, reason: string): Promise<AudienceRow> {
+  const row = await lockAudience(tx, audienceId)
+  refuseDeleting(row)
+  const why = { code: 'audience_paused', ...(reason && { detail: reason }) }
+  await requestPause(tx, row.no, why)
+  await setStatus(tx, row, 'paused', why)
+  await announceAudience(tx, row.no, 'changed')
+  return readAudience(tx, row.no)
+}
+
+/** Makes one run. An audience that is not paused stays as it is. */
+export async function resume(tx: Tx, audienceId: string): Promise<AudienceRow> {
+  const row = await lockAudience(tx, audienceId)
+  refuseDeleting(row)
+  if (!row.pausedAt) return row
+  await requestResume(tx, row)
+  await setStatus(tx, row, row.tooSmall ? 'paused' : 'syncing', row.tooSmall ? { code: 'audience_too_small' } : null)
+  await announceAudience(tx, row.no, 'changed')
+  return readAudience(tx, row.no)
+}
+
+/** Lets the held run go on, planned anew. */
+export async function approve(tx: Tx, audienceId: string): Promise<RunRow> {
+  const row = await lockAudience(tx, audienceId)
+  refuseDeleting(row)
+  const held = await heldRun(tx, row.no)
+  if (!held) throw new AppError('run_not_held', 'No run of this audience is held.')
+  await requestApproval(tx, held.no)
+  return readRun(tx, held.no)
+}
+
+/** Members are removed and the audience that we made is deleted, by the connector; with `keepRemote` it is only let go of. */
+export async function deleteAudience(tx: Tx, audienceId: string, keepRemote: boolean): Promise<AudienceRow> {
+  const row = await lockAudience(tx, audienceId)
+  if (!row.deleteRequestedAt) {
+    await requestDelete(tx, row.no, keepRemote)
+    await setStatus(tx, row, 'deleting')
+    await announceAudience(tx, row.no, 'changed')
+  }
+  return readAudience(tx, row.no)
+}
+
+/** Changes what was chosen. What alters the content that is sent makes the next run full (C9). */
+export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, destinations: Destinations): Promise<AudienceRow> {
+  const row = await lockAudience(tx, audienceId)
+  refuseDeleting(row)
+  const { manifest } = destinationAt(destinations, row.destination)
+  const changes = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)) as Partial<typeof audience.$inferInsert>
+  if (asked.settings) changes.settings = parseSettings(manifest, { ...(row.settings as object), ...asked.settings })
+  const next = { ...row, ...changes }
+  checkChoices({ manifest, name: next.name, description: next.description ?? '', identifiers: next.identifiers })
+  if (Object.keys(changes).length === 0) return row
+  await orm(tx).update(audience).set(changes).where(eq(audience.no, row.no))
+  const contentChanged = !same(next.settings, row.settings) || !same([...next.identifiers].sort(), [...row.identifiers].sort())
+  if (contentChanged) {
+    await tx.query('UPDATE audience SET config_version = config_version + 1 WHERE no = $1', [row.no])
+    await setFullReason(tx, row.no, 'config_changed')
+  }
+  if (contentChanged || next.minimumSize !== row.minimumSize) await wantSizeCheck(tx, [row])
+  await announceAudience(tx, row.no, 'changed')
+  return readAudience(tx, row.no)
+}
+
+/** By its public id; `not_found` for unknown and foreign ones. */
+export async function findRun(tx: Tx, publicRunId: string): Promise<RunRow> {
+  const id = uuidOf('run', publicRunId)
+  const [row] = id ? await orm(tx).select().from(run).where(eq(run.id, id)) : []
+  if (!row) throw new AppError('not_found', 'There is no such run.')
+  return row
+}
+
+/** What is under way ends with the outcome it has; the rest is left to do (C3). */
+export async function cancelRun(tx: Tx, publicRunId: string): Promise<RunRow> {
+  const row = await findRun(tx, publicRunId)
+  if (!(await requestCancel(tx, row.no))) throw new AppError('run_finished', `The run is ${row.status}.`)
+  return readRun(tx, row.no)
+}
+
+export const setFullReason = (tx: Tx, audienceNo: number, reason: string) =>
+  tx.query('UPDATE audience SET full_reason = coalesce(full_reason, $2) WHERE no = $1', [audienceNo, reason])
+
+function refuseDeleting(row: AudienceRow): void {
+  if (row.deleteRequestedAt) throw new AppError('audience_deleting', 'The audience is being deleted.')
+}
+
+async function heldRun(tx: Tx, audienceNo: number): Promise<RunRow | undefined> {
+  const [held] = await orm(tx)
+    .select()
+    .from(run)
+    .where(and(eq(run.audienceNo, audienceNo), eq(run.status, 'held'), ne(run.trigger, 'privacy')))
+  return held
+}
+
+/** Both are JSON; Postgres may have ordered the members of the stored one. */
+const same = (a: unknown, b: unknown) => JSON.stringify(a, sorted) === JSON.stringify(b, sorted)
+const sorted = (_key: string, value: unknown) =>
+  value !== null && typeof value === 'object' && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+    : value

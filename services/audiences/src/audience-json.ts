@@ -1,0 +1,91 @@
+/** Rows of audiences → what the API shows of them. */
+import { publicId } from '@audience-sync/contracts/ids'
+import type { Audience, Run } from '@audience-sync/contracts/rest/audiences'
+import { nextSlot, Schedule } from '@audience-sync/contracts/schedule'
+import { orm, type Tx } from '@audience-sync/db/database'
+import { run } from '@audience-sync/sync-engine/schema'
+import type { AudienceRow, RunRow } from '@audience-sync/sync-engine/store/rows'
+import { desc, sql } from 'drizzle-orm'
+import type { Destinations } from './destinations.ts'
+import { runsJson } from './run-json.ts'
+import { standingOf } from './status.ts'
+import { openRuns } from './store.ts'
+
+/** In the order given; a few statements for all of them. */
+export async function audiencesJson(tx: Tx, rows: readonly AudienceRow[], destinations: Destinations): Promise<Audience[]> {
+  const nos = rows.map(({ no }) => no)
+  const ids = new Map(rows.map(({ no, id }) => [no, id]))
+  const open = await openRuns(tx, nos)
+  const last = await lastRuns(tx, nos)
+  const lastJson = new Map((await runsJson(tx, last, ids)).map((json, index) => [last[index]?.audienceNo, json]))
+  const { rows: clock } = await tx.query<{ now: Date }>('SELECT now() AS now')
+  return rows.map((row) =>
+    audienceJson(
+      row,
+      open.filter(({ audienceNo }) => audienceNo === row.no),
+      lastJson.get(row.no) ?? null,
+      destinations,
+      clock[0]?.now as Date,
+    ),
+  )
+}
+
+export async function audienceJsonOf(tx: Tx, row: AudienceRow, destinations: Destinations): Promise<Audience> {
+  const [json] = await audiencesJson(tx, [row], destinations)
+  return json as Audience
+}
+
+/** The newest run of each that is not for privacy. */
+async function lastRuns(tx: Tx, nos: readonly number[]): Promise<RunRow[]> {
+  if (nos.length === 0) return []
+  const newest = sql`${run.no} IN (
+    SELECT (SELECT r.no FROM run r WHERE r.audience_no = a.no AND r.trigger <> 'privacy' ORDER BY r.no DESC LIMIT 1) FROM unnest(${sql.param(nos)}::int[]) AS a(no))`
+  return orm(tx).select().from(run).where(newest).orderBy(desc(run.no))
+}
+
+function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | null, destinations: Destinations, now: Date): Audience {
+  const { status, reason } = standingOf(row, open)
+  const schedule = Schedule.parse(row.schedule)
+  const rests = row.pausedAt !== null || row.deleteRequestedAt !== null
+  return {
+    id: publicId('audience', row.id),
+    status,
+    statusReason: reason,
+    behaviorId: publicId('behavior', row.behaviorId),
+    destination: row.destination,
+    accountId: publicId('account', row.accountId),
+    connectionId: publicId('connection', row.connectionId),
+    externalId: row.externalId,
+    adopted: row.adopted,
+    name: row.name,
+    description: row.description,
+    purpose: row.purpose as Audience['purpose'],
+    campaignRef: row.campaignRef,
+    schedule,
+    identifiers: row.identifiers as Audience['identifiers'],
+    transformations: row.transformations as unknown[],
+    retryPolicy: row.retryPolicy as Audience['retryPolicy'],
+    brake: row.brake as Audience['brake'],
+    minimumSize: row.minimumSize,
+    settings: row.settings as Audience['settings'],
+    size: { behavior: row.sizeBehavior, eligible: row.sizeEligible, destination: row.sizeDestination, asOf: row.sizeAsOf?.toISOString() ?? null },
+    matchRate: matchRate(row),
+    sizeAdvice: sizeAdvice(row, destinations),
+    lastRun,
+    nextRunAt: rests ? null : (nextSlot(schedule, now)?.toISOString() ?? null),
+    createdAt: row.createdAt.toISOString(),
+    updatedAt: row.updatedAt.toISOString(),
+  }
+}
+
+/** Platforms round and lag: never above 1, two digits are all that it says. */
+const matchRate = ({ sizeDestination, sizeEligible }: AudienceRow) =>
+  sizeDestination === null || !sizeEligible ? null : Math.min(1, Math.round((sizeDestination / sizeEligible) * 100) / 100)
+
+/** By what the platform counts, else by what we would send. */
+function sizeAdvice({ destination, sizeDestination, sizeEligible }: AudienceRow, destinations: Destinations): Audience['sizeAdvice'] {
+  const size = sizeDestination ?? sizeEligible
+  if (size === null) return null
+  const band = destinations.get(destination)?.manifest.sizeBands.find(({ upTo }) => upTo === null || size <= upTo)
+  return band ? { band: band.band, text: band.text } : null
+}

@@ -1,0 +1,89 @@
+/** Whether an audience may be made as asked: everything is looked at before anything is written. */
+import { uuidOf } from '@audience-sync/contracts/ids'
+import { groupBit, type IdentifierChoice } from '@audience-sync/contracts/people'
+import type { NewAudience } from '@audience-sync/contracts/rest/audiences'
+import type { Manifest } from '@audience-sync/destination-kit/contract'
+import { AppError } from '@audience-sync/errors/app-error'
+import { type Destinations, parseSettings } from './destinations.ts'
+import type { Account, Behavior, Peers } from './peers.ts'
+
+export interface CheckedAudience {
+  readonly asked: NewAudience
+  readonly manifest: Manifest
+  /** With the destination's defaults filled in. */
+  readonly settings: Record<string, unknown>
+  readonly minimumSize: number
+  /** Bare UUIDs. */
+  readonly behaviorId: string
+  readonly accountId: string
+  readonly connectionId: string
+  readonly accountExternalId: string
+  readonly members: number
+  /** Counted up to the minimum. */
+  readonly eligible: number
+}
+
+export const groupsOf = (identifiers: readonly string[]): number => identifiers.reduce((bits, choice) => bits | groupBit(choice as IdentifierChoice), 0)
+
+/** A field of the body that the schema could not refuse by itself. */
+export const invalid = (path: string, message: string) =>
+  new AppError('validation_failed', 'The body is not valid.', { extra: { errors: [{ in: 'body', path, message }] } })
+
+/** Refuses what the destination would not take. */
+export function checkChoices({
+  manifest,
+  name,
+  description,
+  identifiers,
+}: {
+  manifest: Manifest
+  name: string
+  description: string
+  identifiers: readonly string[]
+}): void {
+  const { limits, title } = manifest
+  const untaken = identifiers.filter((choice) => !manifest.identifiers.some((one) => one === choice))
+  if (untaken.length > 0) throw invalid('identifiers', `${title} does not take ${untaken.join(', ')}`)
+  if (name.length > limits.nameLength) throw invalid('name', `at most ${limits.nameLength} characters at ${title}`)
+  if (description.length > limits.descriptionLength) throw invalid('description', `at most ${limits.descriptionLength} characters at ${title}`)
+}
+
+export async function checkNew(peers: Peers, destinations: Destinations, tenantId: string, asked: NewAudience): Promise<CheckedAudience> {
+  const manifest = destinations.get(asked.destination)?.manifest
+  if (!manifest) throw invalid('destination', `one of ${[...destinations.keys()].join(', ')}`)
+  checkChoices({ manifest, ...asked })
+  const settings = parseSettings(manifest, asked.settings)
+  const minimumSize = asked.minimumSize ?? manifest.minimumSize
+
+  const [behaviorId, accountId] = [uuidOf('behavior', asked.behaviorId), uuidOf('account', asked.accountId)]
+  const [behavior, account] = await Promise.all([behaviorId && peers.behavior(tenantId, behaviorId), accountId && peers.account(tenantId, accountId)])
+  if (!behaviorId || !behavior) throw new AppError('behavior_unknown', 'There is no behavior with that id.')
+  if (!accountId || !account) throw new AppError('account_unknown', 'There is no account with that id.')
+  checkAccount(account, asked.destination)
+  const connectionId = uuidOf('connection', account.connectionId)
+  if (!connectionId) throw new AppError('service_unavailable', 'connections answered without a connection.')
+
+  const eligible = await peers.eligible(tenantId, behaviorId, manifest.purpose(settings), groupsOf(asked.identifiers), minimumSize)
+  return {
+    asked,
+    manifest,
+    settings,
+    minimumSize,
+    behaviorId,
+    accountId,
+    connectionId,
+    accountExternalId: account.externalId,
+    members: (behavior as Behavior).members,
+    eligible,
+  }
+}
+
+function checkAccount(account: Account, destination: string): void {
+  if (account.destination !== destination) throw new AppError('account_unknown', `The account is one of ${account.destination}, not of ${destination}.`)
+  if (!account.selected) throw new AppError('account_not_selected', `The account "${account.name}" is not selected.`)
+  if (account.connectionStatus === 'revoked') throw new AppError('connection_revoked', 'The connection of this account was revoked.')
+  if (account.connectionStatus !== 'active') throw new AppError('connection_expired', `The connection of this account is ${account.connectionStatus}.`)
+  if (!account.termsSigned)
+    throw new AppError('terms_not_signed', `The terms of this account are not signed${account.termsUrl ? `: ${account.termsUrl}` : ''}.`)
+  if (!account.canManageAudiences) throw new AppError('permission_denied', 'The connected user may not manage audiences of this account.')
+}

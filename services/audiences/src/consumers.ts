@@ -1,0 +1,100 @@
+/** What audiences hears: behaviors that changed, connections that came or went, tenants' default countries. Short; no HTTP here. */
+import { topics } from '@audience-sync/contracts/events/topics'
+import { uuidOf } from '@audience-sync/contracts/ids'
+import type { Schedule } from '@audience-sync/contracts/schedule'
+import { orm, type Tx } from '@audience-sync/db/database'
+import { type AnyConsumer, defineConsumer, PoisonError } from '@audience-sync/events/consumer'
+import { requestRun } from '@audience-sync/sync-engine/requests'
+import { audience } from '@audience-sync/sync-engine/schema'
+import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
+import { setStatus } from '@audience-sync/sync-engine/store/status'
+import { and, eq, isNull } from 'drizzle-orm'
+import { wantSizeCheck } from './size-check.ts'
+
+const REALTIME_DELAY_MS = 3_000 // DESIGN.md §2.2: debounced to a few seconds
+
+export const consumers: readonly AnyConsumer[] = [
+  defineConsumer({
+    name: 'audiences.behavior-updated',
+    topic: topics.behaviorUpdated,
+    async handle(tx, events) {
+      for (const id of new Set(events.map(({ message }) => message.behaviorId))) await behaviorUpdated(tx, bare('behavior', id))
+    },
+  }),
+  defineConsumer({
+    name: 'audiences.connection-changed',
+    topic: topics.connectionChanged,
+    async handle(tx, events) {
+      for (const { message } of events) await connectionChanged(tx, bare('connection', message.connectionId), message.status)
+    },
+  }),
+  defineConsumer({
+    name: 'audiences.tenant-changed',
+    topic: topics.tenantChanged,
+    async handle(tx, events) {
+      for (const { tenantId, message, occurredAt } of events) await tenantChanged(tx, tenantId, message.defaultCountry || null, occurredAt)
+    },
+  }),
+]
+
+function bare(kind: 'behavior' | 'connection', id: string): string {
+  const uuid = uuidOf(kind, id)
+  if (!uuid) throw new PoisonError('event_malformed', `The event names no ${kind}.`)
+  return uuid
+}
+
+const live = and(isNull(audience.deletedAt), isNull(audience.deleteRequestedAt))
+
+async function behaviorUpdated(tx: Tx, behaviorId: string): Promise<void> {
+  const rows = await orm(tx)
+    .select()
+    .from(audience)
+    .where(and(eq(audience.behaviorId, behaviorId), live))
+    .orderBy(audience.no)
+  for (const row of rows) {
+    // Too small or not, whoever left is removed (C14); an audience that the platform has not seen yet has nobody to remove.
+    const due = (row.schedule as Schedule).frequency === 'realtime' && !row.pausedAt && (!row.tooSmall || row.externalId !== null)
+    if (due) await requestRun(tx, { audience: row, trigger: 'realtime', delayMs: REALTIME_DELAY_MS })
+  }
+  await wantSizeCheck(tx, rows)
+}
+
+/** Statuses of a connection that stop its audiences → what they then say. */
+const GONE: Record<string, string> = { expired: 'connection_expired', revoked: 'connection_revoked' }
+/** What a run waits for that a connection can mend. */
+const MENDED = ['connection_expired', 'connection_revoked', 'terms_not_signed', 'permission_denied', 'account_not_selected']
+
+async function connectionChanged(tx: Tx, connectionId: string, status: string): Promise<void> {
+  const rows = await orm(tx)
+    .select()
+    .from(audience)
+    .where(and(eq(audience.connectionId, connectionId), live))
+    .orderBy(audience.no)
+  const code = GONE[status]
+  for (const row of rows) {
+    if (code) await setStatus(tx, row, 'error', { code })
+    else if (status === 'active') await mended(tx, row)
+  }
+}
+
+async function mended(tx: Tx, row: AudienceRow): Promise<void> {
+  await tx.query(`UPDATE run SET not_before = now() WHERE audience_no = $1 AND status = 'waiting' AND wait_reason->>'code' = ANY($2)`, [row.no, MENDED])
+  const { code } = (row.statusReason ?? {}) as { code?: string }
+  if (row.status === 'error' && code && MENDED.includes(code)) await setStatus(tx, row, row.settleAt || !row.externalId ? 'pending' : 'active')
+}
+
+/** Another country reads national phone numbers differently: what was sent may be wrong now (C9). */
+async function tenantChanged(tx: Tx, tenantId: string, country: string | null, occurredAt: Date): Promise<void> {
+  const { rowCount } = await tx.query(
+    `INSERT INTO tenant_default AS t (tenant_id, default_country, occurred_at) VALUES ($1, $2, $3)
+     ON CONFLICT (tenant_id) DO UPDATE SET default_country = excluded.default_country, occurred_at = excluded.occurred_at
+     WHERE excluded.occurred_at > t.occurred_at`,
+    [tenantId, country, occurredAt],
+  )
+  if (rowCount === 0) return
+  await tx.query(
+    `UPDATE audience SET default_country = $1, config_version = config_version + 1, full_reason = coalesce(full_reason, 'config_changed')
+     WHERE deleted_at IS NULL AND default_country IS DISTINCT FROM $1`,
+    [country],
+  )
+}

@@ -1,0 +1,71 @@
+/** A checked audience becomes rows: the audience, its first run, and the word to everyone, in one transaction. */
+import { newUuid } from '@audience-sync/contracts/ids'
+import { orm, type Tx } from '@audience-sync/db/database'
+import { AppError } from '@audience-sync/errors/app-error'
+import { traceparent } from '@audience-sync/service/otel'
+import { requestRun } from '@audience-sync/sync-engine/requests'
+import { audience } from '@audience-sync/sync-engine/schema'
+import { type AudienceRow, readAudience } from '@audience-sync/sync-engine/store/rows'
+import type { CheckedAudience } from './check-new.ts'
+import { announceAudience } from './store.ts'
+import { defaultCountryOf } from './tenant-default.ts'
+
+export async function createAudience(tx: Tx, tenantId: string, checked: CheckedAudience, campaignRef: string | null): Promise<AudienceRow> {
+  const { asked, settings, minimumSize, eligible } = checked
+  const tooSmall = eligible < minimumSize
+  const row = await insert(tx, {
+    id: newUuid(),
+    tenantId,
+    tenantNo: await numberOf(tx, 'tenant', tenantId),
+    destination: asked.destination,
+    destinationNo: await numberOf(tx, 'destination', asked.destination),
+    behaviorId: checked.behaviorId,
+    connectionId: checked.connectionId,
+    accountId: checked.accountId,
+    accountExternalId: checked.accountExternalId,
+    name: asked.name,
+    description: asked.description,
+    purpose: asked.purpose,
+    campaignRef,
+    schedule: asked.schedule,
+    identifiers: asked.identifiers,
+    transformations: asked.transformations,
+    retryPolicy: asked.retryPolicy,
+    brake: asked.brake,
+    minimumSize,
+    settings,
+    defaultCountry: await defaultCountryOf(tx, tenantId),
+    externalId: asked.adopt?.externalId ?? null,
+    adopted: asked.adopt !== null,
+    status: tooSmall ? 'paused' : 'pending',
+    statusReason: tooSmall ? { code: 'audience_too_small' } : null,
+    tooSmall,
+    sizeBehavior: checked.members,
+    // The count stopped at the minimum: only below it is it the whole truth.
+    sizeEligible: tooSmall ? eligible : null,
+    sizeAsOf: new Date(),
+  })
+  if (asked.start && !tooSmall) await requestRun(tx, { audience: row, trigger: 'created', traceparent: traceparent() })
+  await announceAudience(tx, row.no, 'created')
+  return readAudience(tx, row.no)
+}
+
+async function insert(tx: Tx, values: typeof audience.$inferInsert): Promise<AudienceRow> {
+  try {
+    const [row] = await orm(tx).insert(audience).values(values).returning()
+    return row as AudienceRow
+  } catch (error) {
+    const { constraint } = ((error as Error).cause ?? error) as { constraint?: string }
+    if (constraint === 'audience_far') throw new AppError('conflict', 'That audience of the destination is kept in step by another audience already.')
+    throw error
+  }
+}
+
+/** The narrow number of a tenant or destination, made on first use. */
+async function numberOf(tx: Tx, table: 'tenant' | 'destination', id: string): Promise<number> {
+  for (;;) {
+    const { rows } = await tx.query<{ no: number }>(`SELECT no FROM ${table} WHERE id = $1`, [id])
+    if (rows[0]) return rows[0].no
+    await tx.query(`INSERT INTO ${table} (id) VALUES ($1) ON CONFLICT (id) DO NOTHING`, [id])
+  }
+}

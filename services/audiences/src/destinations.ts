@@ -1,0 +1,41 @@
+/** The destinations that this installation knows, as far as audiences needs them: what they take, and the pure half of sending. */
+import type { Destination, Manifest } from '@audience-sync/destination-kit/contract'
+import { AppError } from '@audience-sync/errors/app-error'
+import { z } from 'zod'
+
+export type KnownDestination = Pick<Destination, 'manifest' | 'prepare' | 'lane' | 'encode'>
+
+export type Destinations = ReadonlyMap<string, KnownDestination>
+
+export const byId = (destinations: readonly KnownDestination[]): Destinations => new Map(destinations.map((one) => [one.manifest.id, one]))
+
+/** Of a path: throws `destination_unknown`. */
+export function destinationAt(destinations: Destinations, id: string): KnownDestination {
+  const found = destinations.get(id)
+  if (!found) throw new AppError('destination_unknown', `There is no destination "${id}".`)
+  return found
+}
+
+/** The settings with defaults filled in; throws `settings_invalid`, naming each field. */
+export function parseSettings({ settings, id }: Manifest, given: unknown): Record<string, unknown> {
+  const parsed = settings.safeParse(given)
+  if (parsed.success) return parsed.data as Record<string, unknown>
+  const errors = parsed.error.issues.map(({ path, message }) => ({ in: 'body', path: ['settings', ...path].join('.'), message }))
+  throw new AppError('settings_invalid', `Destination ${id} does not take these settings.`, { extra: { errors } })
+}
+
+/** The manifest as `GET /v1/destinations` shows it. */
+export const describe = (manifest: Manifest) => ({
+  id: manifest.id,
+  title: manifest.title,
+  apiVersion: manifest.apiVersion,
+  settings: z.toJSONSchema(manifest.settings, { io: 'input' }) as Record<string, unknown>,
+  identifiers: [...manifest.identifiers],
+  capabilities: { keepsOrder: manifest.keepsOrder, applies: manifest.applies, keys: manifest.keys.map(({ name }) => name) },
+  limits: { ...manifest.limits },
+  minimumSize: manifest.minimumSize,
+  quotas: manifest.quotas.map(({ id, scope, capacity, decaySeconds }) => ({ id, scope, capacity: { ...capacity }, decaySeconds })),
+  sizeBands: [...manifest.sizeBands],
+  advice: [...manifest.advice],
+  statusPage: manifest.statusPage,
+})

@@ -1,0 +1,70 @@
+/** What audiences asks of behavior-export and connections, with their refusals turned into those of our routes. */
+
+import { publicId } from '@audience-sync/contracts/ids'
+import { BehaviorSummary, EligibleCount, type FeedRow, ResolveAnswer, RowsAnswer } from '@audience-sync/contracts/internal/feed'
+import { AccountSummary } from '@audience-sync/contracts/internal/grants'
+import type { Purpose } from '@audience-sync/contracts/people'
+import { AppError } from '@audience-sync/errors/app-error'
+import type { ServiceClient } from '@audience-sync/service/client'
+import type { z } from 'zod'
+
+const TIMEOUT_MS = 5_000 // half of the time that a route has
+const COUNT_TIMEOUT_MS = 8_000 // a count of everyone in a large behavior
+
+export type Behavior = z.output<typeof BehaviorSummary>
+export type Account = z.output<typeof AccountSummary>
+
+export interface Peers {
+  /** Ids are bare UUIDs. undefined: the tenant has no such thing. */
+  behavior(tenantId: string, id: string): Promise<Behavior | undefined>
+  account(tenantId: string, id: string): Promise<Account | undefined>
+  /** Counts stop at `atMost`. */
+  eligible(tenantId: string, behaviorId: string, purpose: Purpose, groups: number, atMost: number): Promise<number>
+  /** How this person stands in the behavior. */
+  row(tenantId: string, behaviorId: string, customerNo: number): Promise<FeedRow>
+  /** Our number of the tenant's customer. */
+  customerNo(tenantId: string, customerId: string): Promise<number | undefined>
+  /** The tenant's ids by our numbers; erased ones are missing. */
+  customerIds(tenantId: string, numbers: readonly number[]): Promise<Map<number, string>>
+}
+
+export function createPeers({ behaviorExport, connections }: { behaviorExport: ServiceClient; connections: ServiceClient }): Peers {
+  const behaviorPath = (id: string) => `/internal/v1/behaviors/${publicId('behavior', id)}`
+  const resolve = (tenantId: string, body: { customerIds?: string[]; numbers?: readonly number[] }) =>
+    behaviorExport.post('/internal/v1/customers/resolve', body, { tenantId, schema: ResolveAnswer, timeoutMs: TIMEOUT_MS })
+  return {
+    behavior: (tenantId, id) => orUndefined(behaviorExport.get(behaviorPath(id), { tenantId, schema: BehaviorSummary, timeoutMs: TIMEOUT_MS })),
+    account: (tenantId, id) =>
+      orUndefined(connections.get(`/internal/v1/accounts/${publicId('account', id)}`, { tenantId, schema: AccountSummary, timeoutMs: TIMEOUT_MS })),
+    async eligible(tenantId, behaviorId, purpose, groups, atMost) {
+      const query = { purpose, groups, atMost }
+      return (await behaviorExport.get(`${behaviorPath(behaviorId)}/eligible`, { tenantId, schema: EligibleCount, query, timeoutMs: COUNT_TIMEOUT_MS }))
+        .eligible
+    },
+    async row(tenantId, behaviorId, customerNo) {
+      const { rows } = await behaviorExport.post(
+        `${behaviorPath(behaviorId)}/rows`,
+        { customers: [customerNo] },
+        { tenantId, schema: RowsAnswer, timeoutMs: TIMEOUT_MS },
+      )
+      if (!rows[0]) throw new AppError('service_unavailable', 'An answer of behavior-export is cut short.')
+      return rows[0]
+    },
+    async customerNo(tenantId, customerId) {
+      return (await resolve(tenantId, { customerIds: [customerId] })).customers[0]?.no
+    },
+    async customerIds(tenantId, numbers) {
+      if (numbers.length === 0) return new Map()
+      return new Map((await resolve(tenantId, { numbers })).customers.map(({ no, customerId }) => [no, customerId]))
+    },
+  }
+}
+
+async function orUndefined<T>(answer: Promise<T>): Promise<T | undefined> {
+  try {
+    return await answer
+  } catch (error) {
+    if (error instanceof AppError && (error.status === 404 || error.status === 422)) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,46 @@
+/** What this installation can do: destinations, preview, the catalogue of errors. */
+import { DestinationInfo, ErrorEntry, Preview, PreviewRequest } from '@audience-sync/contracts/rest/audiences'
+import { catalogue } from '@audience-sync/errors/catalogue'
+import type { App } from '@audience-sync/service/app'
+import { pageOf } from '@audience-sync/service/page'
+import { z } from 'zod'
+import { describe, destinationAt } from '../destinations.ts'
+import { preview } from '../preview.ts'
+import { defaultCountryOf } from '../tenant-default.ts'
+import type { RouteParts } from './parts.ts'
+
+const params = z.object({ destination: z.string() })
+const config = { scope: 'audiences:read' } as const
+
+export function catalogueRoutes(app: App, { db, destinations }: RouteParts): void {
+  app.get('/v1/destinations', { config, schema: { tags: ['Catalogue'], summary: 'Destinations', response: { 200: pageOf(DestinationInfo) } } }, async () => ({
+    data: [...destinations.values()].map(({ manifest }) => describe(manifest)),
+    nextCursor: null,
+  }))
+
+  app.get(
+    '/v1/destinations/:destination',
+    { config, schema: { tags: ['Catalogue'], summary: 'A destination: settings, limits, advice', params, response: { 200: DestinationInfo } } },
+    async (request) => describe(destinationAt(destinations, request.params.destination).manifest),
+  )
+
+  app.post(
+    '/v1/destinations/:destination/preview',
+    {
+      config,
+      schema: { tags: ['Catalogue'], summary: 'The requests that would be sent; nothing is sent', params, body: PreviewRequest, response: { 200: Preview } },
+    },
+    async (request) => {
+      const destination = destinationAt(destinations, request.params.destination)
+      const country = await db.tenant(request.auth.tenantId, (tx) => defaultCountryOf(tx, request.auth.tenantId))
+      return preview(destination, request.body, country ?? undefined)
+    },
+  )
+
+  const errors = Object.entries(catalogue).map(([code, entry]) => ({ code, ...entry }))
+  app.get(
+    '/v1/errors',
+    { config, schema: { tags: ['Catalogue'], summary: 'Every code that a caller can meet', response: { 200: pageOf(ErrorEntry) } } },
+    async () => ({ data: errors, nextCursor: null }),
+  )
+}

@@ -1,0 +1,85 @@
+/** Looking into an audience: sizes over time, one person, and the account's quota. */
+import { uuidOf } from '@audience-sync/contracts/ids'
+import { Explanation, HistoryEntry, Quota } from '@audience-sync/contracts/rest/audiences'
+import { orm } from '@audience-sync/db/database'
+import { AppError } from '@audience-sync/errors/app-error'
+import type { App } from '@audience-sync/service/app'
+import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
+import { history } from '@audience-sync/sync-engine/schema'
+import { and, desc, eq, lt } from 'drizzle-orm'
+import { z } from 'zod'
+import { destinationAt } from '../destinations.ts'
+import { explain } from '../explain.ts'
+import { quotasOf } from '../quota.ts'
+import { findAudience } from '../store.ts'
+import type { RouteParts } from './parts.ts'
+
+const config = { scope: 'audiences:read' } as const
+const tags = ['Audiences']
+
+export function insightRoutes(app: App, { db, peers, destinations }: RouteParts): void {
+  app.get(
+    '/v1/audiences/:id/history',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Sizes and statuses over time, newest first',
+        params: z.object({ id: z.string() }),
+        querystring: zPage,
+        response: { 200: pageOf(HistoryEntry) },
+      },
+    },
+    ({ auth, params: { id }, query: { limit, cursor } }) => {
+      const before = cursor === undefined ? undefined : decodeCursor(cursor, z.int())
+      return db.tenant(auth.tenantId, async (tx) => {
+        const audience = await findAudience(tx, id)
+        const rows = await orm(tx)
+          .select()
+          .from(history)
+          .where(and(eq(history.audienceNo, audience.no), before === undefined ? undefined : lt(history.no, before)))
+          .orderBy(desc(history.no))
+          .limit(limit + 1)
+        const { data, nextCursor } = toPage(rows, limit, ({ no }) => no)
+        return { data: data.map(({ at, kind, data: entry }) => ({ at: at.toISOString(), kind, data: entry as Record<string, unknown> })), nextCursor }
+      })
+    },
+  )
+
+  app.get(
+    '/v1/audiences/:id/members/:customerId',
+    {
+      config,
+      schema: {
+        tags,
+        summary: 'Why is this person there, or not',
+        params: z.object({ id: z.string(), customerId: z.string().max(256) }),
+        response: { 200: Explanation },
+      },
+    },
+    async ({ auth: { tenantId }, params: { id, customerId } }) => {
+      const audience = await db.tenant(tenantId, (tx) => findAudience(tx, id))
+      const { manifest } = destinationAt(destinations, audience.destination)
+      const no = await peers.customerNo(tenantId, customerId)
+      if (no === undefined) throw new AppError('customer_unknown', 'There is no customer with that id.')
+      const row = await peers.row(tenantId, audience.behaviorId, no)
+      return db.tenant(tenantId, (tx) => explain(tx, audience, manifest, customerId, row))
+    },
+  )
+
+  app.get(
+    '/v1/accounts/:id/quota',
+    {
+      config,
+      schema: { tags: ['Accounts'], summary: 'How much of the platform’s limits is used', params: z.object({ id: z.string() }), response: { 200: Quota } },
+    },
+    async ({ auth: { tenantId }, params: { id } }) => {
+      const accountId = uuidOf('account', id)
+      const account = accountId && (await peers.account(tenantId, accountId))
+      if (!account) throw new AppError('not_found', 'There is no such account.')
+      const { manifest } = destinationAt(destinations, account.destination)
+      const quotas = await db.tenant(tenantId, (tx) => quotasOf(tx, manifest, account.externalId))
+      return { accountId: id, destination: account.destination, quotas }
+    },
+  )
+}

@@ -1,0 +1,118 @@
+/** Runs: read, listed, cancelled, with who was refused and what was said to the platform. */
+import { PlatformCall, Rejection, Run } from '@audience-sync/contracts/rest/audiences'
+import { orm } from '@audience-sync/db/database'
+import type { App } from '@audience-sync/service/app'
+import { idempotent } from '@audience-sync/service/idempotency'
+import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
+import { call, rejection, run } from '@audience-sync/sync-engine/schema'
+import { and, asc, desc, eq, gt, lt, or } from 'drizzle-orm'
+import { z } from 'zod'
+import { cancelRun, findRun } from '../actions.ts'
+import { wordsOf } from '../reasons.ts'
+import { runsJson } from '../run-json.ts'
+import { findAudience } from '../store.ts'
+import { runJsonOf } from './audiences.ts'
+import type { RouteParts } from './parts.ts'
+
+const params = z.object({ id: z.string() })
+const read = { scope: 'audiences:read' } as const
+const tags = ['Runs']
+
+export function runRoutes(app: App, { db, peers }: RouteParts): void {
+  app.get(
+    '/v1/audiences/:id/runs',
+    { config: read, schema: { tags, summary: 'Runs of an audience, newest first', params, querystring: zPage, response: { 200: pageOf(Run) } } },
+    ({ auth, params: { id }, query: { limit, cursor } }) => {
+      const before = cursor === undefined ? undefined : decodeCursor(cursor, z.int())
+      return db.tenant(auth.tenantId, async (tx) => {
+        const audience = await findAudience(tx, id)
+        const rows = await orm(tx)
+          .select()
+          .from(run)
+          .where(and(eq(run.audienceNo, audience.no), before === undefined ? undefined : lt(run.no, before)))
+          .orderBy(desc(run.no))
+          .limit(limit + 1)
+        const { data, nextCursor } = toPage(rows, limit, ({ no }) => no)
+        return { data: await runsJson(tx, data, new Map([[audience.no, audience.id]])), nextCursor }
+      })
+    },
+  )
+
+  app.get('/v1/runs/:id', { config: read, schema: { tags, summary: 'A run', params, response: { 200: Run } } }, ({ auth, params: { id } }) =>
+    db.tenant(auth.tenantId, async (tx) => runJsonOf(tx, await findRun(tx, id))),
+  )
+
+  app.post(
+    '/v1/runs/:id/cancel',
+    { config: { scope: 'syncs:write' }, schema: { tags, summary: 'Stop a run; what is under way ends first', params, response: { 202: Run } } },
+    (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await cancelRun(tx, request.params.id)) })),
+  )
+
+  app.get(
+    '/v1/runs/:id/rejections',
+    { config: read, schema: { tags, summary: 'Who was refused, and why', params, querystring: zPage, response: { 200: pageOf(Rejection) } } },
+    async ({ auth: { tenantId }, params: { id }, query: { limit, cursor } }) => {
+      const after = cursor === undefined ? undefined : decodeCursor(cursor, z.tuple([z.int(), z.string()]))
+      const { data, nextCursor } = await db.tenant(tenantId, async (tx) => {
+        const { no } = await findRun(tx, id)
+        const later = after && or(gt(rejection.customerNo, after[0]), and(eq(rejection.customerNo, after[0]), gt(rejection.operation, after[1])))
+        const rows = await orm(tx)
+          .select()
+          .from(rejection)
+          .where(and(eq(rejection.runNo, no), later))
+          .orderBy(asc(rejection.customerNo), asc(rejection.operation))
+          .limit(limit + 1)
+        return toPage(rows, limit, ({ customerNo, operation }) => [customerNo, operation])
+      })
+      const names = await peers.customerIds(tenantId, [...new Set(data.map(({ customerNo }) => customerNo))])
+      return {
+        data: data.map(({ customerNo, operation, code, platform, attempts, firstAt, lastAt }) => ({
+          customerId: names.get(customerNo) ?? null,
+          operation,
+          ...wordsOf(code),
+          ...(platform != null && { platform }),
+          attempts,
+          firstAt: firstAt.toISOString(),
+          lastAt: lastAt.toISOString(),
+        })),
+        nextCursor,
+      }
+    },
+  )
+
+  app.get(
+    '/v1/runs/:id/calls',
+    {
+      config: read,
+      schema: { tags, summary: 'What was said to the platform, identifiers masked', params, querystring: zPage, response: { 200: pageOf(PlatformCall) } },
+    },
+    ({ auth, params: { id }, query: { limit, cursor } }) => {
+      const after = cursor === undefined ? undefined : decodeCursor(cursor, z.int())
+      return db.tenant(auth.tenantId, async (tx) => {
+        const { no } = await findRun(tx, id)
+        const rows = await orm(tx)
+          .select()
+          .from(call)
+          .where(and(eq(call.runNo, no), after === undefined ? undefined : gt(call.no, after)))
+          .orderBy(asc(call.no))
+          .limit(limit + 1)
+        const page = toPage(rows, limit, (last) => last.no)
+        return {
+          data: page.data.map(({ batchNo, method, path, status, durationMs, request, response, platformRequestId, traceId, startedAt }) => ({
+            batchNo,
+            method,
+            path,
+            status,
+            durationMs,
+            request,
+            response,
+            platformRequestId,
+            traceId,
+            startedAt: startedAt.toISOString(),
+          })),
+          nextCursor: page.nextCursor,
+        }
+      })
+    },
+  )
+}

@@ -1,0 +1,40 @@
+/** Rows of runs → what the API shows of them, counts included. */
+import { publicId } from '@audience-sync/contracts/ids'
+import type { Run } from '@audience-sync/contracts/rest/audiences'
+import type { Tx } from '@audience-sync/db/database'
+import { runCounts } from '@audience-sync/sync-engine/counts'
+import type { RunRow } from '@audience-sync/sync-engine/store/rows'
+import { reasonOf } from './reasons.ts'
+
+/** In the order given. `audienceIds`: bare UUIDs by number. */
+export async function runsJson(tx: Tx, rows: readonly RunRow[], audienceIds: ReadonlyMap<number, string>): Promise<Run[]> {
+  if (rows.length === 0) return []
+  const counts = await runCounts(
+    tx,
+    rows.map(({ no }) => no),
+  )
+  return rows.map((row) => runJson(row, audienceIds.get(row.audienceNo) ?? '', counts.get(row.no) as Run['counts']))
+}
+
+function runJson(row: RunRow, audienceId: string, counts: Run['counts']): Run {
+  const { status, startedAt, requestedAt, finishedAt } = row
+  return {
+    id: publicId('run', row.id),
+    audienceId: publicId('audience', audienceId),
+    trigger: row.trigger,
+    mode: row.mode as Run['mode'],
+    status: status as Run['status'],
+    // While the plan grows the total is what is known; it never runs ahead of what is planned.
+    progress: { done: counts.planned - counts.waiting, total: Math.max(row.expected ?? 0, counts.planned) },
+    counts,
+    suppressedBy: row.suppressedBy as Run['suppressedBy'],
+    waitingFor: status === 'waiting' ? reasonOf(row.waitReason, startedAt ?? requestedAt, row.notBefore) : null,
+    hold: status === 'held' ? (row.hold as Run['hold']) : null,
+    apiCalls: row.apiCalls,
+    traceId: row.traceparent?.split('-')[1] ?? null,
+    requestedAt: requestedAt.toISOString(),
+    startedAt: startedAt?.toISOString() ?? null,
+    finishedAt: finishedAt?.toISOString() ?? null,
+    error: reasonOf(row.error, finishedAt ?? startedAt ?? requestedAt),
+  }
+}

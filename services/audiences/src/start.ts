@@ -1,0 +1,75 @@
+/**
+ * «What is kept in step»: the door of the sync core. It keeps audiences as users chose them, takes their wishes, and shows what
+ * the connectors did. It never calls a platform and never moves a run on (SYNC.md C15).
+ *
+ * One audience's life: checked with behavior-export and connections (`check-new`) → rows, first run, events (`create`) → wishes
+ * (`actions`) and what happens around it (`consumers`, `size-check`) leave queued runs and requests → a connector acts on them →
+ * `audience-json` and `run-json` show it → deleted, by the connector, once its members are gone.
+ */
+import { openDatabase } from '@audience-sync/db/database'
+import { createMetaDestination } from '@audience-sync/destination-meta/destination'
+import type { Transport } from '@audience-sync/events/transport'
+import { buildApp } from '@audience-sync/service/app'
+import { serviceClient } from '@audience-sync/service/client'
+import { baseConfig, zInteger, zPort } from '@audience-sync/service/config'
+import { sweepIdempotency } from '@audience-sync/service/idempotency'
+import type { Logger } from '@audience-sync/service/log'
+import { startLoop } from '@audience-sync/service/loop'
+import type { Running } from '@audience-sync/service/run'
+import type { ServiceTokens } from '@audience-sync/service/tokens'
+import { z } from 'zod'
+import { consumers } from './consumers.ts'
+import { byId, type KnownDestination } from './destinations.ts'
+import { createPeers } from './peers.ts'
+import { audienceRoutes } from './routes/audiences.ts'
+import { catalogueRoutes } from './routes/catalogue.ts'
+import { insightRoutes } from './routes/insight.ts'
+import { runRoutes } from './routes/runs.ts'
+import { checkSizes } from './size-check.ts'
+
+export const configSchema = z.object({
+  ...baseConfig,
+  PORT: zPort(8083),
+  BEHAVIOR_EXPORT_URL: z.url().describe('where behavior-export listens'),
+  CONNECTIONS_URL: z.url().describe('where connections listens'),
+  SIZE_CHECK_MS: zInteger({ min: 10, max: 60_000, fallback: 1_000 }).describe('how often wished counts are looked for, in milliseconds'),
+})
+export type Config = Pick<z.output<typeof configSchema>, 'DATABASE_URL' | 'HOST' | 'PORT' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | 'SIZE_CHECK_MS'>
+
+export interface Parts {
+  readonly log: Logger
+  readonly transport: Transport
+  readonly tokens: ServiceTokens
+  /** All that the installation knows, unless given. Only their pure half is used: nothing here can call a platform. */
+  readonly destinations?: readonly KnownDestination[]
+}
+
+const NAME = 'audiences'
+const SWEEP_MS = 3_600_000 // answers are kept 24 hours; an hour more or less does not matter
+const NOWHERE = 'http://127.0.0.1:9' // the discard port: a call from here would be a fault
+
+const known = (): KnownDestination[] => [createMetaDestination({ baseUrl: NOWHERE }) as KnownDestination]
+
+export async function start(config: Config, { log, transport, tokens, destinations = known() }: Parts): Promise<Running & { url: string }> {
+  const db = openDatabase({ url: config.DATABASE_URL, name: NAME })
+  const behaviorExport = serviceClient({ name: 'behavior-export', url: config.BEHAVIOR_EXPORT_URL, tokens, log })
+  const connections = serviceClient({ name: 'connections', url: config.CONNECTIONS_URL, tokens, log })
+  const parts = { db, peers: createPeers({ behaviorExport, connections }), destinations: byId(destinations), log }
+
+  const subscription = await transport.subscribe(db, consumers, { log })
+  const sizes = startLoop({ name: 'size checks', log, everyMs: config.SIZE_CHECK_MS, work: () => checkSizes(parts) })
+  const sweep = startLoop({ name: 'idempotency sweep', log, everyMs: SWEEP_MS, work: async () => (await sweepIdempotency(db)) < 0 })
+  const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sizes.healthy()] })
+  for (const routes of [catalogueRoutes, audienceRoutes, runRoutes, insightRoutes]) routes(app, parts)
+  const url = await app.listen({ host: config.HOST, port: config.PORT })
+  return {
+    name: NAME,
+    url,
+    async stop() {
+      await app.close()
+      await Promise.all([subscription.stop(), sizes.stop(), sweep.stop()])
+      await Promise.all([behaviorExport.close(), connections.close()])
+      await db.close()
+    },
+  }
+}

@@ -1,0 +1,216 @@
+/** What happens around audiences: behaviors, connections and tenants change; people are looked up; requests are previewed. */
+import { createHash } from 'node:crypto'
+import { newUuid } from '@audience-sync/contracts/ids'
+import { groupBit, purposeBit } from '@audience-sync/contracts/people'
+import { until } from '@audience-sync/testing/until'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Rig, startRig } from './rig.ts'
+
+let rig: Rig
+beforeAll(async () => {
+  rig = await startRig()
+})
+afterAll(() => rig.stop())
+
+const get = async (id: string) => (await rig.call('GET', `/v1/audiences/${id}`)).body
+const behaviorUpdated = (behaviorId: string) => rig.hear('audiences.behavior-updated', { behaviorId, changes: 1 })
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const bare = (id: string) => id.slice(4)
+
+describe('sizes', () => {
+  test('F31: 99, 100, 95, 89, 100: one event per crossing, and a run when it rises', async () => {
+    const behaviorId = rig.behavior(99)
+    const { id } = await rig.audience({ behaviorId, schedule: { frequency: 'manual' } })
+    const crossings = async () =>
+      (await rig.said('audience.size.threshold_crossed')).filter(({ audienceId }) => audienceId === id).map(({ direction }) => direction)
+    const becomes = async (eligible: number) => {
+      rig.world.behaviors.set(behaviorId, { members: eligible, eligible })
+      await behaviorUpdated(behaviorId)
+      await until('the count is done', async () => (await rig.database.admin('SELECT FROM sync.size_check')).length === 0)
+    }
+    await becomes(99)
+    expect([await crossings(), (await get(id)).status]).toEqual([[], 'paused'])
+    await becomes(100)
+    expect([await crossings(), (await get(id)).status]).toEqual([['above'], 'syncing'])
+    expect((await get(id)).lastRun.trigger).toBe('created')
+    await becomes(95)
+    expect(await crossings()).toEqual(['above'])
+    await becomes(89)
+    expect(await crossings()).toEqual(['above', 'below'])
+    expect(await get(id)).toMatchObject({ status: 'paused', statusReason: { code: 'audience_too_small' }, size: { eligible: 89 } })
+    await becomes(100)
+    expect(await crossings()).toEqual(['above', 'below', 'above'])
+  })
+})
+
+describe('real time', () => {
+  test('a behavior that changes wakes its real-time audiences, a few seconds later and once', async () => {
+    const behaviorId = rig.behavior()
+    const realtime = await rig.audience({ behaviorId, start: false, schedule: { frequency: 'realtime' } })
+    const daily = await rig.audience({ behaviorId, start: false })
+    await behaviorUpdated(behaviorId)
+    await behaviorUpdated(behaviorId)
+    const runs = (await rig.call('GET', `/v1/audiences/${realtime.id}/runs`)).body.data
+    expect(runs).toMatchObject([{ trigger: 'realtime', status: 'queued' }])
+    const [{ seconds }] = (await rig.database.admin<{ seconds: number }>(
+      'SELECT extract(epoch FROM not_before - requested_at)::float8 AS seconds FROM sync.run WHERE id = $1',
+      [bare(runs[0].id)],
+    )) as [{ seconds: number }]
+    expect(seconds).toBeCloseTo(3)
+    expect((await get(daily.id)).lastRun).toBeNull()
+    expect(realtime.nextRunAt).toBeNull()
+  })
+
+  test('a paused audience sleeps on', async () => {
+    const behaviorId = rig.behavior()
+    const { id } = await rig.audience({ behaviorId, start: false, schedule: { frequency: 'realtime' } })
+    await rig.call('POST', `/v1/audiences/${id}/pause`)
+    await behaviorUpdated(behaviorId)
+    expect((await get(id)).lastRun).toBeNull()
+  })
+})
+
+describe('connections', () => {
+  test('expired: the audience is in error and says so; active again: what waited goes on', async () => {
+    const { id, connectionId, lastRun } = await rig.audience()
+    await rig.database.admin(
+      `UPDATE sync.run SET status = 'waiting', started_at = now(), not_before = now() + interval '1 day', wait_reason = '{"code": "connection_expired"}' WHERE id = $1`,
+      [bare(lastRun.id)],
+    )
+    await rig.hear('audiences.connection-changed', { connectionId, destination: 'meta', status: 'expired' })
+    expect(await get(id)).toMatchObject({
+      status: 'error',
+      statusReason: { code: 'connection_expired', until: expect.any(String) },
+      lastRun: { waitingFor: { code: 'connection_expired' } },
+    })
+    await rig.hear('audiences.connection-changed', { connectionId, destination: 'meta', status: 'active' })
+    expect(await rig.database.admin('SELECT not_before <= now() AS due FROM sync.run WHERE id = $1', [bare(lastRun.id)])).toEqual([{ due: true }])
+    await rig.database.admin(`UPDATE sync.run SET status = 'completed', finished_at = now() WHERE id = $1`, [bare(lastRun.id)])
+    expect(await get(id)).toMatchObject({ status: 'pending', statusReason: null })
+  })
+
+  test('a run that waits for the quota is rate limited, until when', async () => {
+    const { id, lastRun } = await rig.audience()
+    await rig.database.admin(
+      `UPDATE sync.run SET status = 'waiting', not_before = '2030-01-01Z', wait_reason = '{"code": "platform_throttled"}' WHERE id = $1`,
+      [bare(lastRun.id)],
+    )
+    expect(await get(id)).toMatchObject({ status: 'rate_limited', statusReason: { code: 'platform_throttled', until: '2030-01-01T00:00:00.000Z' } })
+  })
+})
+
+test('C9: another default country of the tenant makes the next runs full; older news does not', async () => {
+  const { id } = await rig.audience()
+  await rig.database.admin('UPDATE sync.audience SET full_reason = NULL WHERE id = $1', [bare(id)])
+  await rig.hear('audiences.tenant-changed', { tenantId: 'ten_x', slug: 'demo', defaultCountry: 'DE', status: 'active' })
+  const rows = await rig.database.admin('SELECT default_country, config_version, full_reason FROM sync.audience WHERE id = $1', [bare(id)])
+  expect(rows).toEqual([{ default_country: 'DE', config_version: 2, full_reason: 'config_changed' }])
+})
+
+describe('the catalogue', () => {
+  test('a destination shows its settings as JSON Schema, limits and advice; an unknown one is 404', async () => {
+    const { body } = await rig.call('GET', '/v1/destinations')
+    expect(body.data).toMatchObject([
+      { id: 'meta', minimumSize: 100, limits: { rowsPerCall: 10_000 }, settings: { type: 'object', properties: { retentionDays: { maximum: 180 } } } },
+    ])
+    expect((await rig.call('GET', '/v1/destinations/meta')).body).toEqual(body.data[0])
+    expect(await rig.call('GET', '/v1/destinations/tiktok')).toMatchObject({ status: 404, body: { code: 'destination_unknown' } })
+  })
+
+  test('errors are listed with title and solution', async () => {
+    const { body } = await rig.call('GET', '/v1/errors')
+    expect(body.data).toContainEqual({ code: 'audience_held', status: 409, title: expect.any(String), solution: expect.any(String) })
+  })
+
+  test('preview shows the request, what was dropped, and who may not be sent', async () => {
+    const granted = { adUserData: 'granted', adPersonalization: 'granted' }
+    const { status, body } = await rig.call('POST', '/v1/destinations/meta/preview', {
+      operation: 'add',
+      identifiers: ['email', 'phone'],
+      members: [
+        { customerId: 'c_1', identifiers: { email: ' Ann@Example.com ', phone: 'nonsense' }, consent: granted },
+        { customerId: 'c_2', identifiers: { email: 'bob@example.com' }, consent: { ...granted, adUserData: 'denied' } },
+        { customerId: 'c_3', identifiers: { email: 'no address' }, consent: granted },
+      ],
+    })
+    expect(status).toBe(200)
+    expect(body.requests).toMatchObject([
+      {
+        method: 'POST',
+        url: 'https://graph.facebook.com/v26.0/{audience}/users',
+        body: { payload: { schema: ['EMAIL', 'PHONE'], data: [[sha256('ann@example.com'), '']] } },
+      },
+    ])
+    expect(body.members).toMatchObject([
+      { customerId: 'c_1', sent: { EMAIL: sha256('ann@example.com') }, dropped: [{ field: 'phone', code: 'phone_not_e164' }], rejected: null },
+      { customerId: 'c_2', sent: {}, rejected: { code: 'consent_denied' } },
+      { customerId: 'c_3', sent: {}, dropped: [{ field: 'email', code: 'email_malformed' }], rejected: { code: 'no_usable_identifier' } },
+    ])
+  })
+
+  test('the quota of an account; another tenant’s account is 404', async () => {
+    const id = rig.account()
+    expect(await rig.call('GET', `/v1/accounts/${id}/quota`)).toMatchObject({
+      status: 200,
+      body: { destination: 'meta', quotas: [{ id: 'api_score', used: 0, capacity: 60 }, { id: 'custom_audience' }] },
+    })
+    expect((await rig.call('GET', `/v1/accounts/${id}/quota`, undefined, { tenantId: newUuid() })).status).toBe(404)
+  })
+})
+
+describe('one run and one person', () => {
+  test('counts are those of the batches; rejections and calls are listed; the person is explained', async () => {
+    const { id, lastRun } = await rig.audience()
+    const run = bare(lastRun.id)
+    await rig.database.admin(
+      `WITH b AS (
+         INSERT INTO sync.batch (id, tenant_id, run_no, audience_no, destination_no, generation, operation, rows, added, state, rejected_added, suppressions_at, fetched_at, receipt)
+         SELECT $2, tenant_id, no, audience_no, destination_no, 1, 'add', 3, 3, 'applied', 1, '0:0', now(), '{"sessionId": 7}' FROM sync.run WHERE id = $1 RETURNING *
+       ), l AS (
+         INSERT INTO sync.ledger (customer_no, fingerprint, add_batch, audience_no, tenant_no, config_version, destination_no, generation, normaliser, held)
+         SELECT 1, 1, b.no, b.audience_no, a.tenant_no, 1, b.destination_no, 1, 1, '' FROM b JOIN sync.audience a ON a.no = b.audience_no
+       ), r AS (
+         INSERT INTO sync.rejection (run_no, customer_no, audience_no, tenant_no, destination_no, operation, code)
+         SELECT b.run_no, 2, b.audience_no, a.tenant_no, b.destination_no, 'add', 'platform_rejected_row' FROM b JOIN sync.audience a ON a.no = b.audience_no
+       )
+       INSERT INTO sync.call (tenant_id, destination_no, audience_no, run_no, method, path, status, duration_ms, request, response, started_at)
+       SELECT tenant_id, destination_no, audience_no, run_no, 'POST', '/v26.0/1/users', 200, 12, '{"rows": 3}', '{"num_received": 3}', now() FROM b`,
+      [run, newUuid()],
+    )
+    rig.world.customers.set('c_1', 1).set('c_2', 2).set('c_3', 3)
+    const all = groupBit('email') | groupBit('phone')
+    rig.world.rows
+      .set(1, [1, 1, purposeBit('ads'), all, ''])
+      .set(2, [2, 1, purposeBit('ads'), groupBit('email'), ''])
+      .set(3, [3, 1, 0, all, ''])
+
+    expect((await rig.call('GET', `/v1/runs/${lastRun.id}`)).body).toMatchObject({
+      counts: { planned: 3, accepted: 2, applied: 2, rejected: 1, added: 2, waiting: 0 },
+      progress: { done: 3, total: 3 },
+    })
+    expect((await rig.call('GET', `/v1/runs/${lastRun.id}/rejections`)).body).toMatchObject({
+      data: [{ customerId: 'c_2', operation: 'add', code: 'platform_rejected_row', attempts: 1 }],
+      nextCursor: null,
+    })
+    expect((await rig.call('GET', `/v1/runs/${lastRun.id}/calls`)).body.data).toMatchObject([{ method: 'POST', status: 200, request: { rows: 3 } }])
+
+    const person = async (customerId: string) => (await rig.call('GET', `/v1/audiences/${id}/members/${customerId}`)).body
+    expect(await person('c_1')).toMatchObject({
+      membership: { member: true },
+      state: 'applied',
+      operation: 'add',
+      runId: lastRun.id,
+      receipt: { sessionId: 7 },
+      next: 'none',
+      reason: null,
+    })
+    expect(await person('c_2')).toMatchObject({
+      state: 'rejected',
+      reason: { code: 'platform_rejected_row' },
+      identifiers: { email: { kept: true }, phone: { kept: false } },
+      next: 'add',
+    })
+    expect(await person('c_3')).toMatchObject({ consent: { allowed: false }, state: 'absent', reason: { code: 'consent_denied' }, next: 'none' })
+    expect(await rig.call('GET', `/v1/audiences/${id}/members/nobody`)).toMatchObject({ status: 404, body: { code: 'customer_unknown' } })
+  })
+})

@@ -1,0 +1,247 @@
+import { newUuid, publicId } from '@audience-sync/contracts/ids'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Rig, startRig } from './rig.ts'
+
+let rig: Rig
+beforeAll(async () => {
+  rig = await startRig()
+})
+afterAll(() => rig.stop())
+
+const body = (fields: Record<string, unknown> = {}) => ({
+  behaviorId: rig.behavior(),
+  destination: 'meta',
+  accountId: rig.account(),
+  name: 'Comfort Seekers',
+  ...fields,
+})
+const runsOf = async (id: string) => (await rig.call('GET', `/v1/audiences/${id}/runs`)).body.data
+
+describe('creation', () => {
+  test('answers 201 with the first run queued, and tells everyone', async () => {
+    const { status, body: audience } = await rig.call('POST', '/v1/audiences', body({ schedule: { frequency: 'hourly' } }))
+    expect(status).toBe(201)
+    expect(audience).toMatchObject({
+      status: 'syncing',
+      statusReason: null,
+      externalId: null,
+      identifiers: ['email', 'phone'],
+      minimumSize: 100,
+      brake: { sharePercent: 30, minimum: 100 },
+      settings: { customerFileSource: 'USER_PROVIDED_ONLY', valueBased: false },
+      size: { behavior: 520, eligible: null, destination: null },
+      lastRun: { trigger: 'created', status: 'queued', counts: { planned: 0 } },
+    })
+    expect(Date.parse(audience.nextRunAt)).toBeGreaterThan(Date.now())
+    expect(await rig.said('audience.created')).toMatchObject([{ audienceId: audience.id, status: 'syncing', version: 1n, schedule: { frequency: 'hourly' } }])
+    expect(await rig.said('audience.sync.requested')).toMatchObject([{ audienceId: audience.id, runId: audience.lastRun.id, trigger: 'created' }])
+    expect((await rig.call('GET', `/v1/audiences/${audience.id}`)).body).toEqual(audience)
+  })
+
+  test('start: false makes no run', async () => {
+    const audience = await rig.audience({ start: false })
+    expect(audience).toMatchObject({ status: 'pending', lastRun: null })
+  })
+
+  test('too few people: 201 paused, nothing asked for; a refresh answers 409', async () => {
+    const audience = await rig.audience({ behaviorId: rig.behavior(99) })
+    expect(audience).toMatchObject({
+      status: 'paused',
+      statusReason: { code: 'audience_too_small' },
+      externalId: null,
+      lastRun: null,
+      size: { eligible: 99 },
+      sizeAdvice: { band: 'below_minimum' },
+    })
+    expect(await rig.call('POST', `/v1/audiences/${audience.id}/refresh`)).toMatchObject({ status: 409, body: { code: 'audience_too_small' } })
+  })
+
+  test.each([
+    ['a behavior that is unknown', () => ({ behaviorId: publicId('behavior', newUuid()) }), 422, 'behavior_unknown'],
+    ['an id that is none', () => ({ behaviorId: 'seg_1' }), 422, 'behavior_unknown'],
+    ['an account that is unknown', () => ({ accountId: publicId('account', newUuid()) }), 422, 'account_unknown'],
+    ['an account of another destination', () => ({ accountId: rig.account({ destination: 'hubspot' }) }), 422, 'account_unknown'],
+    ['an account that is not selected', () => ({ accountId: rig.account({ selected: false }) }), 409, 'account_not_selected'],
+    ['terms that are not signed', () => ({ accountId: rig.account({ termsSigned: false }) }), 409, 'terms_not_signed'],
+    ['a dead connection', () => ({ accountId: rig.account({ connectionStatus: 'expired' }) }), 409, 'connection_expired'],
+    ['a revoked connection', () => ({ accountId: rig.account({ connectionStatus: 'revoked' }) }), 409, 'connection_revoked'],
+    ['settings of another kind', () => ({ settings: { retentionDays: 999 } }), 400, 'settings_invalid'],
+    ['a destination that we do not have', () => ({ destination: 'tiktok' }), 400, 'validation_failed'],
+    ['an identifier twice', () => ({ identifiers: ['email', 'email'] }), 400, 'validation_failed'],
+    ['transformations', () => ({ transformations: [{ field: 'email' }] }), 400, 'validation_failed'],
+    ['a zone that does not exist', () => ({ schedule: { frequency: 'daily', timeZone: 'Mars/Olympus' } }), 400, 'validation_failed'],
+    ['a field that is unknown', () => ({ colour: 'red' }), 400, 'validation_failed'],
+    ['an empty name', () => ({ name: '  ' }), 400, 'validation_failed'],
+  ])('refuses %s', async (_what, fields, status, code) => {
+    const answer = await rig.call('POST', '/v1/audiences', body(fields()))
+    expect([answer.status, answer.body.code]).toEqual([status, code])
+  })
+
+  test('the same Idempotency-Key makes one audience, and answers the same even when the account was unselected since', async () => {
+    const asked = body()
+    const headers = { 'idempotency-key': newUuid() }
+    const first = await rig.call('POST', '/v1/audiences', asked, { headers })
+    Object.assign(rig.world.accounts.get(asked.accountId) ?? {}, { selected: false })
+    expect(await rig.call('POST', '/v1/audiences', asked, { headers })).toEqual(first)
+    expect(await rig.call('POST', '/v1/audiences', { ...asked, name: 'Other' }, { headers })).toMatchObject({
+      status: 422,
+      body: { code: 'idempotency_key_reused' },
+    })
+  })
+
+  test('one far audience is adopted by one audience only', async () => {
+    const accountId = rig.account()
+    const adopt = { externalId: '2384' }
+    expect(await rig.audience({ accountId, adopt })).toMatchObject({ externalId: '2384', adopted: true })
+    expect(await rig.call('POST', '/v1/audiences', body({ accountId, adopt }))).toMatchObject({ status: 409, body: { code: 'conflict' } })
+  })
+
+  test('from a campaign, and found by it', async () => {
+    const made = await rig.call('POST', '/v1/campaigns/spring-26/audiences', body())
+    expect(made).toMatchObject({ status: 201, body: { campaignRef: 'spring-26' } })
+    expect((await rig.call('GET', '/v1/audiences?campaignRef=spring-26')).body.data.map(({ id }: { id: string }) => id)).toEqual([made.body.id])
+  })
+})
+
+describe('reading', () => {
+  test('another tenant sees nothing: the same 404 as for an unknown id', async () => {
+    const audience = await rig.audience()
+    const foreign = await rig.call('GET', `/v1/audiences/${audience.id}`, undefined, { tenantId: newUuid() })
+    const unknown = await rig.call('GET', `/v1/audiences/${publicId('audience', newUuid())}`)
+    expect([foreign.status, foreign.body.detail]).toEqual([404, unknown.body.detail])
+    expect((await rig.call('GET', `/v1/runs/${audience.lastRun.id}`, undefined, { tenantId: newUuid() })).status).toBe(404)
+  })
+
+  test('lists go page by page, newest first', async () => {
+    const behaviorId = rig.behavior()
+    const made = []
+    for (let n = 0; n < 3; n += 1) made.unshift((await rig.audience({ behaviorId })).id)
+    const first = (await rig.call('GET', `/v1/audiences?behaviorId=${behaviorId}&limit=2`)).body
+    const second = (await rig.call('GET', `/v1/audiences?behaviorId=${behaviorId}&limit=2&cursor=${first.nextCursor}`)).body
+    expect([...first.data, ...second.data].map(({ id }) => id)).toEqual(made)
+    expect(second.nextCursor).toBeNull()
+  })
+
+  test('a read needs its scope', async () => {
+    expect(await rig.call('GET', '/v1/audiences', undefined, { scopes: ['behaviors:read'] })).toMatchObject({ status: 403, body: { code: 'forbidden_scope' } })
+  })
+})
+
+describe('refresh', () => {
+  test('a hundred at once make at most two runs, and each finds its run', async () => {
+    const { id, lastRun } = await rig.audience()
+    await rig.database.admin(`UPDATE sync.run SET status = 'running', started_at = now() WHERE id = $1`, [lastRun.id.slice(4)])
+    const answers = await Promise.all(Array.from({ length: 100 }, () => rig.call('POST', `/v1/audiences/${id}/refresh`, {})))
+    expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
+    expect(new Set(answers.map((answer) => answer.body.id)).size).toBe(1)
+    expect(await runsOf(id)).toHaveLength(2)
+    expect((await rig.call('GET', `/v1/runs/${answers[0]?.body.id}`)).body).toMatchObject({ audienceId: id, trigger: 'api', status: 'queued' })
+  })
+
+  test('in full: the queued run becomes full, and the audience remembers it', async () => {
+    const { id } = await rig.audience()
+    await rig.database.admin('UPDATE sync.audience SET full_reason = NULL WHERE id = $1', [id.slice(4)])
+    expect((await rig.call('POST', `/v1/audiences/${id}/refresh`, { mode: 'full' })).body).toMatchObject({ mode: 'full', trigger: 'created' })
+    expect(await runsOf(id)).toHaveLength(1)
+    expect(await rig.database.admin('SELECT full_reason FROM sync.audience WHERE id = $1', [id.slice(4)])).toEqual([{ full_reason: 'requested' }])
+  })
+
+  test('paused, held and deleting refuse it, each with its code', async () => {
+    const { id, lastRun } = await rig.audience()
+    await rig.database.admin(`UPDATE sync.run SET status = 'held', hold = '{"removals": 300}' WHERE id = $1`, [lastRun.id.slice(4)])
+    expect(await rig.call('POST', `/v1/audiences/${id}/refresh`)).toMatchObject({ status: 409, body: { code: 'audience_held' } })
+    expect((await rig.call('GET', `/v1/audiences/${id}`)).body).toMatchObject({
+      status: 'held',
+      statusReason: { code: 'audience_held' },
+      lastRun: { hold: { removals: 300 } },
+    })
+    await rig.call('POST', `/v1/audiences/${id}/pause`, { reason: 'sale' })
+    expect(await rig.call('POST', `/v1/audiences/${id}/refresh`)).toMatchObject({ status: 409, body: { code: 'audience_paused' } })
+    await rig.call('DELETE', `/v1/audiences/${id}`)
+    expect(await rig.call('POST', `/v1/audiences/${id}/refresh`)).toMatchObject({ status: 409, body: { code: 'audience_deleting' } })
+  })
+})
+
+describe('wishes', () => {
+  test('pause says why and stops the schedule; resume makes one run', async () => {
+    const { id, lastRun } = await rig.audience()
+    await rig.database.admin(`UPDATE sync.run SET status = 'completed', finished_at = now() WHERE id = $1`, [lastRun.id.slice(4)])
+    const paused = await rig.call('POST', `/v1/audiences/${id}/pause`, { reason: 'stock-taking' })
+    expect(paused).toMatchObject({
+      status: 200,
+      body: { status: 'paused', statusReason: { code: 'audience_paused', detail: 'stock-taking' }, nextRunAt: null },
+    })
+    const resumed = await rig.call('POST', `/v1/audiences/${id}/resume`)
+    expect(resumed.body).toMatchObject({ status: 'syncing', statusReason: null })
+    await rig.call('POST', `/v1/audiences/${id}/resume`)
+    expect(await runsOf(id)).toHaveLength(2)
+    const told = (await rig.said('audience.changed')).filter(({ audienceId }) => audienceId === id)
+    expect(told.map(({ status, version }) => [status, version])).toEqual([
+      ['paused', 2n],
+      ['syncing', 3n],
+    ])
+    const history = (await rig.call('GET', `/v1/audiences/${id}/history`)).body.data
+    expect(history).toMatchObject([
+      { kind: 'status', data: { to: 'syncing' } },
+      { kind: 'status', data: { to: 'paused', code: 'audience_paused' } },
+    ])
+  })
+
+  test('approve answers the held run; with none held it refuses', async () => {
+    const { id, lastRun } = await rig.audience()
+    expect(await rig.call('POST', `/v1/audiences/${id}/approve`)).toMatchObject({ status: 409, body: { code: 'run_not_held' } })
+    await rig.database.admin(`UPDATE sync.run SET status = 'held', hold = '{"removals": 300}' WHERE id = $1`, [lastRun.id.slice(4)])
+    expect(await rig.call('POST', `/v1/audiences/${id}/approve`)).toMatchObject({ status: 202, body: { id: lastRun.id } })
+    const rows = await rig.database.admin('SELECT approval FROM sync.run WHERE id = $1', [lastRun.id.slice(4)])
+    expect(rows).toEqual([{ approval: { removals: 300 } }])
+  })
+
+  test('delete answers 202 and goes on by itself; keepRemote is remembered; twice is once', async () => {
+    const { id } = await rig.audience()
+    expect(await rig.call('DELETE', `/v1/audiences/${id}?keepRemote=true`)).toMatchObject({ status: 202, body: { status: 'deleting', nextRunAt: null } })
+    expect((await rig.call('DELETE', `/v1/audiences/${id}`)).status).toBe(202)
+    expect(await rig.database.admin('SELECT keep_remote FROM sync.audience WHERE id = $1', [id.slice(4)])).toEqual([{ keep_remote: true }])
+    expect((await rig.said('audience.changed')).filter(({ audienceId }) => audienceId === id)).toMatchObject([{ status: 'deleting', deleted: true }])
+    await rig.database.admin('UPDATE sync.audience SET deleted_at = now() WHERE id = $1', [id.slice(4)])
+    expect((await rig.call('GET', `/v1/audiences/${id}`)).status).toBe(404)
+  })
+
+  test('cancel leaves a request; a run that has ended refuses', async () => {
+    const { lastRun } = await rig.audience()
+    expect(await rig.call('POST', `/v1/runs/${lastRun.id}/cancel`)).toMatchObject({ status: 202, body: { id: lastRun.id, status: 'queued' } })
+    await rig.database.admin(`UPDATE sync.run SET status = 'completed' WHERE id = $1`, [lastRun.id.slice(4)])
+    expect(await rig.call('POST', `/v1/runs/${lastRun.id}/cancel`)).toMatchObject({ status: 409, body: { code: 'run_finished' } })
+  })
+})
+
+describe('change', () => {
+  const stored = async (id: string) =>
+    (await rig.database.admin('SELECT config_version, full_reason, version FROM sync.audience WHERE id = $1', [id.slice(4)]))[0]
+
+  test('C9: other identifiers or settings make the next run full; a name does not', async () => {
+    const { id } = await rig.audience()
+    await rig.database.admin('UPDATE sync.audience SET full_reason = NULL WHERE id = $1', [id.slice(4)])
+    expect((await rig.call('PATCH', `/v1/audiences/${id}`, { name: 'Other', identifiers: ['phone', 'email'] })).body.name).toBe('Other')
+    expect(await stored(id)).toMatchObject({ config_version: 1, full_reason: null })
+    await rig.call('PATCH', `/v1/audiences/${id}`, { settings: { limitedDataUse: true } })
+    expect(await stored(id)).toMatchObject({ config_version: 2, full_reason: 'config_changed' })
+    const changed = await rig.call('PATCH', `/v1/audiences/${id}`, { identifiers: ['email'] })
+    expect(changed.body).toMatchObject({ identifiers: ['email'], settings: { limitedDataUse: true, valueBased: false } })
+    expect(await stored(id)).toMatchObject({ config_version: 3 })
+  })
+
+  test('another schedule is told with a higher version', async () => {
+    const { id } = await rig.audience()
+    await rig.call('PATCH', `/v1/audiences/${id}`, { schedule: { frequency: 'weekly', weekday: 'friday', at: '04:30', timeZone: 'Europe/Paris' } })
+    expect((await rig.said('audience.changed')).filter(({ audienceId }) => audienceId === id)).toMatchObject([
+      { version: 2n, schedule: { frequency: 'weekly', weekday: 'friday', at: '04:30', timeZone: 'Europe/Paris' } },
+    ])
+  })
+
+  test('what may not be changed is refused', async () => {
+    const { id } = await rig.audience()
+    for (const fields of [{ behaviorId: rig.behavior() }, {}, { settings: { nonsense: 1 } }, { name: 'x'.repeat(201) }]) {
+      expect((await rig.call('PATCH', `/v1/audiences/${id}`, fields)).status).toBe(400)
+    }
+  })
+})

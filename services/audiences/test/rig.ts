@@ -1,0 +1,183 @@
+/** The service on a database of its own, with peers that answer over HTTP what a test tells them to. */
+import { topics } from '@audience-sync/contracts/events/topics'
+import { newUuid, publicId } from '@audience-sync/contracts/ids'
+import type { Database } from '@audience-sync/db/database'
+import { AppError } from '@audience-sync/errors/app-error'
+import type { AnyConsumer } from '@audience-sync/events/consumer'
+import type { Transport } from '@audience-sync/events/transport'
+import { buildApp } from '@audience-sync/service/app'
+import { createLogger } from '@audience-sync/service/log'
+import { scopes } from '@audience-sync/service/scopes'
+import { generateServiceTokens } from '@audience-sync/service/tokens'
+import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
+import { create, fromBinary } from '@bufbuild/protobuf'
+import { z } from 'zod'
+import { start } from '../src/start.ts'
+
+const log = createLogger({ name: 'audiences', level: 'silent' })
+
+export interface World {
+  behaviors: Map<string, { members: number; eligible: number }>
+  accounts: Map<string, Record<string, unknown>>
+  /** Rows of the feed by customer number. */
+  rows: Map<number, [number, 0 | 1, number, number, string]>
+  customers: Map<string, number>
+}
+
+export interface Answer {
+  readonly status: number
+  // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+  readonly body: any
+}
+
+export interface Rig {
+  readonly database: TestDatabase
+  readonly db: Database
+  readonly tenantId: string
+  readonly world: World
+  call(
+    method: string,
+    path: string,
+    body?: unknown,
+    options?: { tenantId?: string; headers?: Record<string, string>; scopes?: readonly string[] },
+  ): Promise<Answer>
+  /** A new behavior with so many eligible members; its public id. */
+  behavior(eligible?: number): string
+  account(fields?: Record<string, unknown>): string
+  /** Creates an audience and answers it. */
+  audience(fields?: Record<string, unknown>): Promise<Answer['body']>
+  /** Hands an event to the service's consumer of that topic, as a transport does. */
+  hear(consumer: string, message: Record<string, unknown>): Promise<void>
+  /** Messages of the outbox of that topic, oldest first. */
+  // biome-ignore lint/suspicious/noExplicitAny: of every topic
+  said(topic: string): Promise<any[]>
+  stop(): Promise<void>
+}
+
+export async function startRig(): Promise<Rig> {
+  const database = await testDatabase()
+  const tokens = await generateServiceTokens(['audiences', 'behavior-export', 'connections', 'gateway'])
+  const world: World = { behaviors: new Map(), accounts: new Map(), rows: new Map(), customers: new Map() }
+  const tenantId = newUuid()
+
+  const feed = await buildApp({ name: 'behavior-export', log, tokens: tokens['behavior-export'] })
+  const behaviorOf = (request: { auth: { tenantId: string }; params: unknown }) => {
+    const { id } = request.params as { id: string }
+    const found = request.auth.tenantId === tenantId ? world.behaviors.get(id) : undefined
+    if (!found) throw new AppError('not_found', 'No such behavior.')
+    return { id, ...found }
+  }
+  feed.get('/internal/v1/behaviors/:id', async (request) => {
+    const { id, members } = behaviorOf(request)
+    return { id, key: 'key', name: 'Name', kind: 'custom', members }
+  })
+  feed.get('/internal/v1/behaviors/:id/eligible', { schema: { querystring: z.object({ atMost: z.coerce.number() }).loose() } }, async (request) => {
+    const { eligible, members } = behaviorOf(request)
+    return { members, eligible: Math.min(eligible, request.query.atMost) }
+  })
+  feed.post('/internal/v1/behaviors/:id/rows', async (request) => {
+    const { customers } = request.body as { customers: number[] }
+    return { rows: customers.map((no) => world.rows.get(no) ?? [no, 0, 0, 0, '']), count: customers.length }
+  })
+  feed.post('/internal/v1/customers/resolve', async (request) => {
+    const { customerIds = [], numbers = [] } = request.body as { customerIds?: string[]; numbers?: number[] }
+    const all = [...world.customers].map(([customerId, no]) => ({ customerId, no }))
+    return { customers: all.filter(({ customerId, no }) => customerIds.includes(customerId) || numbers.includes(no)) }
+  })
+  const connections = await buildApp({ name: 'connections', log, tokens: tokens.connections })
+  connections.get('/internal/v1/accounts/:id', async (request) => {
+    const found = request.auth.tenantId === tenantId ? world.accounts.get((request.params as { id: string }).id) : undefined
+    if (!found) throw new AppError('not_found', 'No such account.')
+    return found
+  })
+  const listen = { host: '127.0.0.1', port: 0 }
+  const [feedUrl, connectionsUrl] = [await feed.listen(listen), await connections.listen(listen)]
+
+  let consumers: readonly AnyConsumer[] = []
+  const transport = {
+    async subscribe(_db: Database, given: readonly AnyConsumer[]) {
+      consumers = given
+      return { stop: async () => {}, healthy: () => ({ ok: true, detail: 'test' }) }
+    },
+  } as unknown as Transport
+  const running = await start(
+    { DATABASE_URL: database.url('audiences'), HOST: '127.0.0.1', PORT: 0, BEHAVIOR_EXPORT_URL: feedUrl, CONNECTIONS_URL: connectionsUrl, SIZE_CHECK_MS: 20 },
+    { log, transport, tokens: tokens.audiences },
+  )
+  const db = database.as('audiences')
+
+  const rig: Rig = {
+    database,
+    db,
+    tenantId,
+    world,
+    async call(method, path, body, options = {}) {
+      const token = await tokens.gateway.sign('audiences', { tenantId: options.tenantId ?? tenantId, subject: 'key_test', scopes: options.scopes ?? scopes })
+      const response = await fetch(`${running.url}${path}`, {
+        method,
+        headers: { authorization: `Bearer ${token}`, ...(body !== undefined && { 'content-type': 'application/json' }), ...options.headers },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      })
+      return { status: response.status, body: await response.json() }
+    },
+    behavior(eligible = 500) {
+      const id = publicId('behavior', newUuid())
+      world.behaviors.set(id, { members: eligible + 20, eligible })
+      return id
+    },
+    account(fields = {}) {
+      const id = publicId('account', newUuid())
+      world.accounts.set(id, {
+        id,
+        connectionId: publicId('connection', newUuid()),
+        destination: 'meta',
+        externalId: String(Math.floor(Math.random() * 1e12)),
+        name: 'Shop',
+        selected: true,
+        connectionStatus: 'active',
+        termsSigned: true,
+        termsUrl: 'https://example.com/terms',
+        canManageAudiences: true,
+        ...fields,
+      })
+      return id
+    },
+    async audience(fields = {}) {
+      const { status, body } = await rig.call('POST', '/v1/audiences', {
+        behaviorId: rig.behavior(),
+        destination: 'meta',
+        accountId: rig.account(),
+        name: 'Comfort Seekers',
+        ...fields,
+      })
+      if (status !== 201) throw new Error(JSON.stringify(body))
+      return body
+    },
+    async hear(name, message) {
+      const consumer = consumers.find((one) => one.name === name)
+      if (!consumer) throw new Error(`No consumer ${name}`)
+      const event = {
+        id: newUuid(),
+        tenantId,
+        key: 'k',
+        headers: {},
+        message: create(consumer.topic.schema, message),
+        occurredAt: new Date(),
+        version: undefined,
+        traceparent: undefined,
+      }
+      await db.tenant(tenantId, (tx) => consumer.handle(tx, [event], { log, signal: new AbortController().signal }))
+    },
+    async said(topic) {
+      const { schema } = Object.values(topics).find(({ name }) => name === topic) as AnyConsumer['topic']
+      const rows = await database.admin<{ value: Buffer }>('SELECT value FROM sync.outbox WHERE topic = $1 ORDER BY id', [topic])
+      return rows.map(({ value }) => fromBinary(schema, value))
+    },
+    async stop() {
+      await running.stop()
+      await Promise.all([feed.close(), connections.close()])
+      await database.drop()
+    },
+  }
+  return rig
+}
