@@ -38,6 +38,9 @@ beforeEach(async () => {
       const { id } = params as { id: string }
       if (id === 'busy') throw new AppError('rate_limited', 'Slower.', { retryAfterMs: 1_200 })
       if (id === 'broken') throw new Error('canary@example.com')
+      if (id.startsWith('pg-')) throw Object.assign(new Error('canary@example.com'), { code: id.slice(3) })
+      if (id === 'pool') throw new Error('timeout exceeded when trying to connect')
+      if (id === 'wrapped') throw new Error('Failed query', { cause: Object.assign(new Error(), { code: 'ECONNREFUSED' }) })
       if (id === 'wrong') throw 'not an error'
       return { id }
     },
@@ -155,6 +158,21 @@ describe('a refusal is a problem document', () => {
     expect(JSON.parse(lines[0] ?? '')).toMatchObject({ level: 'error', requestId: REQUEST, route: '/v1/things/:id', err: { type: 'Error' } })
     expect(lines.join()).not.toContain('canary')
     expect(await call('GET', '/v1/things/wrong')).toMatchObject({ status: 500, body: { code: 'internal' } })
+  })
+
+  test.each(['pg-57P01', 'pg-53100', 'pg-08006', 'pool', 'wrapped'])('for a database that is not there (%s), with the time to wait', async (id) => {
+    expect(await call('GET', `/v1/things/${id}`)).toMatchObject({ status: 503, headers: { 'retry-after': '5' }, body: { code: 'service_unavailable' } })
+    expect(lines[0]).toContain('"level":"error"')
+    expect(lines.join()).not.toContain('canary')
+  })
+
+  test('for a query that is wrong, which is our fault', async () => {
+    expect(await call('GET', '/v1/things/pg-42601')).toMatchObject({ status: 500, body: { code: 'internal' } })
+  })
+
+  test('for an address with a NUL', async () => {
+    for (const url of ['/v1/things/a%00', '/v1/things/1?deep=%00'])
+      expect(await call('GET', url)).toMatchObject({ status: 400, body: { code: 'validation_failed' } })
   })
 
   test('for a handler that takes too long, whose work is told to stop', async () => {

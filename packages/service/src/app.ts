@@ -13,7 +13,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController, t
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { requireScopes } from './auth-hook.ts'
 import { closeConnections } from './closing.ts'
-import { acceptJson } from './json-body.ts'
+import { acceptJson, refuseNul } from './json-body.ts'
 import type { Logger } from './log.ts'
 import { describeRoutes } from './openapi.ts'
 import { addProbes, type ReadyCheck } from './probes.ts'
@@ -65,6 +65,7 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
   acceptJson(plain)
   answerProblems(plain)
   requireScopes(plain, tokens)
+  refuseNul(plain)
   answerHeaders(plain)
   closeConnections(plain)
   await describeRoutes(plain, name, version)

@@ -19,6 +19,13 @@ const FASTIFY_CODES: Record<string, readonly [Code, string]> = {
   FST_ERR_MAX_PARAM_LENGTH: ['not_found', 'There is nothing at this path.'],
 }
 
+/** A database that is away, full, stopping or too slow (F7, F8); by SQLSTATE, the system's code, or pg's own words where it has no code. */
+const UNAVAILABLE = /^(?:08...|53...|57P0.|57014|55P03|58...|25P0[34]|ECONN(?:REFUSED|RESET)|ETIMEDOUT|ENOTFOUND|EPIPE)$/
+const DRIVER_WORDS = /^(?:timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error)/
+const RETRY_MS = 5_000 // a fail-over takes longer, a restart does not
+
+const isUnavailable = ({ code, message }: { code?: unknown; message?: unknown }) => UNAVAILABLE.test(String(code)) || DRIVER_WORDS.test(String(message))
+
 /** What the caller is told of an error. */
 export function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error
@@ -31,18 +38,21 @@ export function toAppError(error: unknown): AppError {
     }))
     return new AppError('validation_failed', `The ${place} is not valid.`, { cause: error, extra: { errors } })
   }
-  const { code, statusCode } = error as Partial<FastifyError>
+  const { code, statusCode } = Object(error) as Partial<FastifyError>
   const known = FASTIFY_CODES[code ?? '']
   if (known) return new AppError(known[0], known[1], { cause: error })
   if (code?.startsWith('FST_ERR_') && statusCode && statusCode >= 400 && statusCode < 500) {
     return new AppError('validation_failed', 'The request is malformed.', { cause: error })
+  }
+  if (isUnavailable(Object(error)) || isUnavailable(Object(Object(error).cause))) {
+    return new AppError('service_unavailable', 'The database is not available.', { cause: error, retryAfterMs: RETRY_MS })
   }
   return new AppError('internal', 'Something went wrong on our side; it is logged under the request id.', { cause: error })
 }
 
 export function sendProblem(request: FastifyRequest, reply: FastifyReply, error: unknown): FastifyReply {
   const refusal = toAppError(error)
-  if (refusal.code === 'internal') request.log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'request failed')
+  if (refusal.status >= 500 && refusal !== error) request.log.error({ err: error, method: request.method, route: request.routeOptions.url }, 'request failed')
   const { retryAfterMs } = refusal.options
   if (retryAfterMs !== undefined) reply.header('retry-after', Math.ceil(retryAfterMs / 1000))
   // As text: a route's response schemas are for its own answers.
