@@ -73,6 +73,10 @@ describe('the bytes of a batch', () => {
     expect(bodyOf({ rows: [row({ EMAIL: email })], session: null })).toEqual({ payload: { schema: ['EMAIL', 'PHONE'], data: [[email, '']] } })
   })
 
+  test('a row that was stored when there were fewer keys has empty cells for the new ones', () => {
+    expect(bodyOf({ rows: [['', email]] }).payload.data).toEqual([[email, '']])
+  })
+
   test('all chosen keys are named in the vendor’s order', () => {
     const config = {
       identifiers: ['mobileAdId', 'address', 'name', 'birthDate', 'gender', 'phone', 'email', 'externalId'] as const,
