@@ -23,6 +23,7 @@ import type { Logger } from 'pino'
 import type { KeyMode } from './api-key.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { Authenticator, Principal } from './authenticator.ts'
+import { answerClientError, readableUrl } from './client-error.ts'
 import { type ForwardOptions, forward, isRead } from './forward.ts'
 import type { Limiter } from './limits.ts'
 import { openApiDocument } from './openapi.ts'
@@ -54,7 +55,7 @@ const BODY_TIMEOUT_MS = 3_600_000 // the longest upload; other bodies are timed 
 const HANDLER_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000 // longer than a balancer's
 const BODY_LIMIT = 256 * 1024
-const MAX_PARAM_LENGTH = 100
+const MAX_PARAM_LENGTH = 16_384 // the whole head's limit: how long an id may be is said by who knows it
 const TWO_YEARS_SECONDS = 63_072_000
 const PROBES = new Set(['/livez', '/readyz'])
 
@@ -87,6 +88,9 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
     handlerTimeout: HANDLER_TIMEOUT_MS,
     keepAliveTimeout: KEEP_ALIVE_TIMEOUT_MS,
     bodyLimit: BODY_LIMIT,
+    return503OnClosing: false, // what still comes over open connections while stopping is answered
+    clientErrorHandler: answerClientError,
+    rewriteUrl: readableUrl,
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
   }).withTypeProvider<ZodTypeProvider>()
   app.setValidatorCompiler(validatorCompiler)
@@ -114,6 +118,7 @@ async function forBrowsers(app: FastifyInstance, origins: readonly string[]): Pr
     contentSecurityPolicy: { useDefaults: false, directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] } },
     strictTransportSecurity: { maxAge: TWO_YEARS_SECONDS, includeSubDomains: true },
     referrerPolicy: { policy: 'no-referrer' },
+    xFrameOptions: { action: 'deny' },
   })
   if (origins.length === 0) return
   await app.register(cors, {
@@ -160,6 +165,7 @@ function answer(app: FastifyInstance, limits: Limiter): void {
   app.addHook('onSend', async (request, reply) => {
     reply.header('x-request-id', request.id)
     reply.header('cache-control', 'no-store')
+    if (reply.statusCode === 401) reply.header('www-authenticate', 'Bearer')
     if (!reply.hasHeader('ratelimit')) limits.address(request.ip, (headers) => void reply.headers(headers), false)
   })
   app.addHook('onResponse', async (request, reply) => {

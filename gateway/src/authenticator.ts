@@ -48,6 +48,8 @@ export interface AuthenticatorOptions {
   readonly adminKey?: string | undefined
   /** Failed attempts per address. */
   readonly loginRate: Rate
+  /** Told once an hour for each subject of this pod: an audit row for each request would say no more. */
+  readonly onSuccess: (caller: Principal, from: Asker) => void
   readonly onFailure: (failure: { tenantId: string; actor: string; why: string; from: Asker }) => void
   readonly now?: () => number
 }
@@ -64,7 +66,7 @@ type Found = Omit<Principal, 'limits'>
 type Refused = { readonly why: string; readonly tenantId?: string; readonly actor?: string }
 
 export function authenticator(options: AuthenticatorOptions): Authenticator {
-  const { db, log, buckets, mode, jwt, loginRate, onFailure, now = Date.now } = options
+  const { db, log, buckets, mode, jwt, loginRate, onSuccess, onFailure, now = Date.now } = options
   const adminDigest = options.adminKey === undefined ? undefined : sha256(options.adminKey)
   const keys = new TtlCache<StoredKey | undefined>((id) => findKey(db, id), { ttlMs: CACHE_MS, now })
   const tenants = new TtlCache<TenantRow | undefined>((id) => findTenant(db, id), { ttlMs: CACHE_MS, now })
@@ -75,6 +77,8 @@ export function authenticator(options: AuthenticatorOptions): Authenticator {
     },
     { ttlMs: 60_000, now },
   )
+
+  const seen = new TtlCache<true>(async () => true, { ttlMs: SEEN_MS, now })
 
   function judge(key: StoredKey | undefined, digest: Buffer): Found | Refused {
     // The comparison is made for an unknown id too, so that both take the same time.
@@ -120,13 +124,16 @@ export function authenticator(options: AuthenticatorOptions): Authenticator {
       const tenant = await tenants.get(found.tenantId)
       if (!tenant) throw new AppError('unauthenticated', 'The credential is not valid.')
       if (tenant.status !== 'active') throw new AppError('tenant_suspended', 'The tenant is suspended.')
-      return { ...found, limits: tenant.limits }
+      const principal = { ...found, limits: tenant.limits }
+      if (seen.known(found.subject) === undefined) void seen.get(found.subject).then(() => onSuccess(principal, from))
+      return principal
     },
     forgetKey: (id) => keys.forget(id),
     forgetTenant: (id) => tenants.forget(id),
   }
 }
 
+const SEEN_MS = 3_600_000
 const EMPTY = Buffer.alloc(32)
 const JWT_SHAPE = /^[\w-]+\.[\w-]+\.[\w-]+$/
 const GRANTABLE: ReadonlySet<string> = new Set(tenantScopes)

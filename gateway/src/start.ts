@@ -42,6 +42,15 @@ export async function start(config: GatewayConfig, { log, tokens }: GatewayParts
     jwt: jwtVerifier(config.JWT_ISSUERS),
     adminKey: config.ADMIN_API_KEY,
     loginRate: { policy: 'login', perSecond: failures / 60, burst: failures },
+    onSuccess: ({ tenantId, subject }, from) =>
+      audit.record(tenantId, {
+        actor: subject,
+        action: 'auth.succeeded',
+        target: `${from.method} ${auditTarget(from.url)}`,
+        result: 'ok',
+        status: 200,
+        requestId: from.id,
+      }),
     onFailure: ({ tenantId, actor, why, from }) => {
       log.warn({ requestId: from.id, tenantId, why }, 'login failed')
       audit.record(tenantId, {

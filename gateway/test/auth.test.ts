@@ -37,6 +37,7 @@ test('no credential, a malformed one and an unknown one answer 401 with a proble
     expect(answer.headers.get('content-type')).toMatch(/^application\/problem\+json/)
     expect(answer.headers.get('x-request-id')).toMatch(/^req_/)
     expect(answer.headers.get('ratelimit')).toMatch(/^".+";r=\d+;t=\d+$/)
+    expect(answer.headers.get('www-authenticate')).toBe('Bearer')
     expect((await json(answer)).code).toBe('unauthenticated')
   }
 })

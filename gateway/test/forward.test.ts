@@ -167,6 +167,15 @@ test('/internal and other prefixes cannot be reached, however the path is writte
   }
 })
 
+test('what is not HTTP, or has a path that does not decode, is answered with a problem too', async () => {
+  for (const request of ['nonsense\r\n\r\n', `GET /v1/audiences HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`])
+    expect(await raw(request)).toMatch(/^HTTP\/1.1 400 [\s\S]*application\/problem\+json[\s\S]*x-request-id: req_[\s\S]*validation_failed/)
+  for (const path of ['/v1/audiences/%zz', '/%', '/v1/audiences/%ff', `/v1/api-keys/${'x'.repeat(5000)}`])
+    expect(await raw(`GET ${path} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${ADMIN}\r\nconnection: close\r\n\r\n`)).toMatch(
+      /^HTTP\/1.1 404 [\s\S]*content-security-policy: [\s\S]*x-request-id: req_[\s\S]*"code":"not_found"/i,
+    )
+})
+
 test('an account’s quota is asked of another service than the account', async () => {
   expect(await json(await gateway.call('/v1/accounts/acc_1/quota'))).toEqual({ quota: true })
   const answer = await gateway.call('/v1/accounts/acc_1')

@@ -23,7 +23,10 @@ beforeAll(async () => {
   await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
   url = `http://127.0.0.1:${(server.address() as { port: number }).port}/jwks`
 })
-afterAll(() => new Promise((done) => server.close(done)))
+afterAll(async () => {
+  server.closeAllConnections()
+  await new Promise((done) => server.close(done))
+})
 beforeEach(() => {
   fetches = 0
   verifier = jwtVerifier([{ issuer: ISSUER, audience: 'audience-sync', jwksUrl: url }])
@@ -101,7 +104,7 @@ test('keys that the token brings along are ignored', async () => {
   await new Promise<void>((done) => evil.listen(0, '127.0.0.1', done))
   const jku = `http://127.0.0.1:${(evil.address() as { port: number }).port}/`
   expect(await why({ header: { jku, x5u: jku, kid: 'evil' }, signWith: stranger.privateKey })).toBe('ERR_JWKS_NO_MATCHING_KEY')
-  evil.close()
+  await new Promise((done) => evil.close(done))
   expect(asked).toBe(0)
 })
 

@@ -12,7 +12,7 @@ import { append } from '../audit-log.ts'
 import { endKeyIn, insertKey, keyStatus, listKeys, readKey, revokeKey, toApiKey, updateKey } from '../key-store.ts'
 import { answerOnce, putSecretIn } from './secret-once.ts'
 
-const Params = z.object({ id: z.string().max(100) })
+const Params = z.object({ id: z.string() })
 const Cursor = z.tuple([z.iso.datetime(), z.string().max(20)])
 
 export interface KeyRoutes {

@@ -14,7 +14,7 @@ import { insertKey } from '../key-store.ts'
 import { allTenantScopes, changeTenant, createTenant, readTenant, type TenantRow } from '../tenants.ts'
 import { answerOnce, putSecretIn } from './secret-once.ts'
 
-const Params = z.object({ id: z.string().max(100) })
+const Params = z.object({ id: z.string() })
 const NewTenantAnswer = Tenant.extend({ key: z.string().nullable().meta({ description: 'the first API key, shown once' }) }).meta({ id: 'NewTenantAnswer' })
 
 export interface TenantRoutes {
