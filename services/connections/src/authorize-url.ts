@@ -44,11 +44,14 @@ export async function registerOAuth(
       cookie: { secure: true, httpOnly: true, sameSite: 'lax', path: '/' },
     })
   }
-  return (destination, state) => {
+  return async (destination, state) => {
     const plugin = (app as unknown as Record<string, OAuth2Namespace | undefined>)[nameOf(destination)]
     if (!plugin) throw new Error(`No OAuth of ${destination} is registered.`)
     const flow: Flow = { state }
-    return plugin.generateAuthorizationUri(flow as unknown as FastifyRequest, noCookies)
+    const url = new URL(await plugin.generateAuthorizationUri(flow as unknown as FastifyRequest, noCookies))
+    // Where a dialog takes no scope (Facebook Login for Business), the plugin writes `scope=undefined`.
+    if (url.searchParams.get('scope') === 'undefined') url.searchParams.delete('scope')
+    return url.href
   }
 }
 

@@ -1,4 +1,13 @@
-/** Makes the service: keys, pools, adapters, routes, housekeeping. It publishes events and consumes none. */
+/**
+ * Connections says whether we may speak for somebody. It keeps the only tokens there are, sealed, and publishes events but consumes none.
+ *
+ * Cast: `flow` takes a consent from the platform's page to an active connection · `accountSync` reads what it reaches · `grants` hands
+ * tokens to connectors · `refresher` renews each credential once, whatever the number of callers · `checker` asks the platform
+ * «can we do the job?» · `removal` fences, revokes, destroys · `housekeeping` does what is due without anybody asking.
+ *
+ * One connection's life: pending → the user consents → active, accounts selected → renewed again and again → expired, when the platform
+ * takes the token no more, and active again after a reconnect → deleted: revoked at the platform, the credential destroyed.
+ */
 import { openDatabase } from '@audience-sync/db/database'
 import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-contract'
 import type { Logger } from '@audience-sync/service/log'
@@ -46,7 +55,8 @@ export async function start(config: Config, { log, tokens, adapters = destinatio
   const accounts = createAccountSync({ db, vault, adapters })
   const refresher = createRefresher({ db: refreshDb, vault, adapters, log })
   const removal = createRemoval({ db, vault, adapters, log })
-  const housekeeping = createHousekeeping({ db, deks, vault, refresher, removal, log })
+  const checker = createChecker({ db, vault, adapters, accounts, refresher })
+  const housekeeping = createHousekeeping({ db, deks, vault, checker, refresher, removal, log })
   const app = await buildConnectionsApp({
     log,
     tokens,
@@ -57,7 +67,7 @@ export async function start(config: Config, { log, tokens, adapters = destinatio
       db,
       accounts,
       removal,
-      checker: createChecker({ db, vault, adapters, accounts, refresher }),
+      checker,
       flow: createFlow({ db, vault, adapters, accounts, authorizeUrl, redirectUri, maxConnections: config.MAX_CONNECTIONS, log }),
       grants: createGrants({ db, vault, adapters, refresher, accounts, log }),
       returnUrls: { allowed: config.RETURN_URLS ?? [], loopback: config.RETURN_TO_LOOPBACK },
@@ -69,22 +79,18 @@ export async function start(config: Config, { log, tokens, adapters = destinatio
     log,
     everyMs: HOUSEKEEPING_EVERY_MS,
     work: async () => {
-      await housekeeping()
+      const { rewrapped } = await housekeeping()
+      if (rewrapped > 0) log.info({ rewrapped }, 'data keys are wrapped with the current key-encryption key')
       return false
     },
   })
-  // A new key-encryption key takes over while we work; the old one may go when this has logged that all is done.
-  const rewrapping = deks.rewrapAll().then(
-    (count) => log.info({ count }, 'all data keys are wrapped with the current key-encryption key'),
-    (error: Error) => log.error({ err: error }, 'not all data keys could be wrapped anew'),
-  )
   return {
     name: 'connections',
     url,
     housekeeping,
     async stop() {
       await app.close()
-      await Promise.all([loop.stop(), rewrapping])
+      await loop.stop()
       await Promise.all([db.close(), refreshDb.close()])
     },
   }

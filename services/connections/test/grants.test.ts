@@ -231,8 +231,18 @@ test('credentials that are due are renewed without anybody asking, and abandoned
   await h.database.admin('UPDATE connections.credential SET renew_at = now() WHERE tenant_id = $1', [tenant])
   await h.database.admin(`UPDATE connections.connection SET created_at = now() - interval '25 hours' WHERE id = $1`, [uuidOf('connection', begun.body.id)])
   expect(await h.housekeeping()).toMatchObject({ renewals: 1, abandoned: 1 })
-  const { rows } = { rows: await h.database.admin<{ v: number }>('SELECT credential_version AS v FROM connections.credential WHERE tenant_id = $1', [tenant]) }
-  expect(rows[0]?.v).toBe(2)
+  const rows = await h.database.admin('SELECT credential_version FROM connections.credential WHERE tenant_id = $1', [tenant])
+  expect(rows).toEqual([{ credential_version: 2 }])
   expect(await status(tenant, connectionId)).toBe('active')
   expect(await status(tenant, begun.body.id)).toBe('failed')
+})
+
+test('a connection that nobody looked at for a week is checked, so that its permissions do not lapse and its end is noticed', async () => {
+  const tenant = newTenant()
+  const { connectionId } = await h.connect(tenant)
+  h.far.withdraw()
+  await h.database.admin(`UPDATE connections.connection SET checked_at = now() - interval '8 days' WHERE tenant_id = $1`, [tenant])
+  expect((await h.housekeeping()).checked).toBe(1)
+  expect(await status(tenant, connectionId)).toBe('expired')
+  expect((await h.housekeeping()).checked).toBe(0)
 })

@@ -9,7 +9,14 @@ export function callbackRoute(app: App, { flow }: Context): void {
     {
       config: { public: true },
       handlerTimeout: PLATFORM_TIMEOUT_MS,
-      schema: { tags: ['Connections'], summary: 'The platform’s answer to a consent', params: CallbackParams, querystring: CallbackQuery },
+      schema: {
+        tags: ['Connections'],
+        summary: 'The platform’s answer to a consent',
+        description:
+          'Answers 302 to `returnUrl?connection=…&status=active|failed`, with `code` when it failed. 400 `oauth_state_invalid` where no return URL is known.',
+        params: CallbackParams,
+        querystring: CallbackQuery,
+      },
     },
     async (request, reply) => {
       const { state, code, error } = request.query
