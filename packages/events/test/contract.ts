@@ -1,4 +1,5 @@
 /** What a transport promises, whichever it is: run by kafka.test.ts and embedded.test.ts. */
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { header } from '@audience-sync/contracts/events/headers'
 import { deadLettersOf, topics } from '@audience-sync/contracts/events/topics'
@@ -8,9 +9,10 @@ import { create, toBinary } from '@bufbuild/protobuf'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { defineConsumer } from '../src/consumer.ts'
 import { letterHeader, openLetter } from '../src/dead-letters.ts'
+import { publish } from '../src/outbox.ts'
 import { redrive } from '../src/redrive.ts'
 import { type InRecord, type OutRecord, SLICE_RECORDS } from '../src/transport.ts'
-import { allOf, countEffects, effectConsumer, effects, keysNamed, say, TENANTS, tenantOf, topic } from './effects.ts'
+import { allOf, countEffects, effectConsumer, effects, keysNamed, say, TENANTS, tenantOf, topic, upTo } from './effects.ts'
 import { log, type MakeRig, type Rig, type RigOptions, STALL_MS } from './rig.ts'
 
 const CRASH_MS = 40_000 // two processes and the death of a group's member
@@ -181,6 +183,35 @@ export function contract(makeRig: MakeRig): void {
     await transport('relay').send([1, 2, 3].flatMap((n) => keys.map((key) => record(n, key))))
     await until('all effects', async () => (await countEffects(database)) === 36)
     expect(await effects(database)).toEqual(allOf(keys, 3))
+  })
+
+  test('what many send at once is all seen: no reader skips a late commit', async () => {
+    const { database, transport } = await begin()
+    const relaying = transport('relay')
+    await transport('audiences').subscribe(database.as('audiences'), [effectConsumer({ messages: 10 })], { log })
+    const keys = keysNamed(60)
+    await Promise.all(keys.map((key) => relaying.send([record(1, key), record(2, key)])))
+    await until('all effects', async () => (await countEffects(database)) >= 120)
+    expect(await effects(database)).toEqual(allOf(keys, 2))
+  })
+
+  test('large events of one key go through in their order: no batch outgrows what the carrier takes', async () => {
+    const { database, transport, relay } = await begin()
+    const publisher = database.as('behavior_export')
+    const seen: number[] = []
+    const consumer = defineConsumer({
+      name: 'audiences.large',
+      topic,
+      handle: async (_tx, events) => void seen.push(...events.map(({ message }) => message.changes)),
+    })
+    await publisher.tenant(TENANTS[0], async (tx) => {
+      for (const changes of upTo(40))
+        await publish(tx, { topic, tenantId: TENANTS[0], key: 'large', message: { behaviorId: randomBytes(30_000).toString('hex'), changes } })
+    })
+    await relay()
+    await transport('audiences').subscribe(database.as('audiences'), [consumer], { log })
+    await until('all', () => seen.length === 40)
+    expect(seen).toEqual(upTo(40))
   })
 
   test('a consumer that wants part of a topic passes over the rest unread', async () => {

@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from '@jest/globals'
+import { asyncApiDocument } from './asyncapi.ts'
+import { topics } from './topics.ts'
 
 const root = fileURLToPath(new URL('../../../../', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'proto-'))
@@ -45,4 +47,10 @@ test('a field that changes its type is found to break', () => {
 test('no message has an enum: Node could not strip its type', () => {
   for (const [file, text] of Object.entries(filesIn(join(root, 'packages/contracts/src/events/gen'))))
     expect([file, text.includes('enum ')]).toEqual([file, false])
+})
+
+test('the AsyncAPI document names every topic and is what `npm run proto` makes', () => {
+  const made = asyncApiDocument((file) => readFileSync(join(root, 'proto', `${file}.proto`), 'utf8'))
+  expect(Object.keys(made.channels as object)).toEqual(Object.keys(topics))
+  expect(JSON.parse(readFileSync(join(root, 'proto/asyncapi.json'), 'utf8'))).toEqual(made)
 })
