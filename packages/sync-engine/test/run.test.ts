@@ -33,7 +33,10 @@ describe('a run', () => {
     const second = await world.sync()
     expect(world.far()).toEqual(emails(1, 3, 4))
     expect(await world.run(second)).toMatchObject({ mode: 'incremental', status: 'completed', counts: { planned: 2, added: 1, removed: 1, unchanged: 0 } })
-    const uploads = world.twin.journal().slice(calls).filter(({ path }) => path.endsWith('/users'))
+    const uploads = world.twin
+      .journal()
+      .slice(calls)
+      .filter(({ path }) => path.endsWith('/users'))
     expect(uploads.map(({ method }) => method).sort()).toEqual(['DELETE', 'POST'])
   })
 

@@ -3,8 +3,8 @@
  * twin, and a behavior whose members and consent the test moves by hand. Work is driven step by step, nothing runs by itself.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
-import type { FeedRow, FetchVerdict, SuppressionRow } from '@audience-sync/contracts/internal/feed'
 import { newUuid } from '@audience-sync/contracts/ids'
+import type { FeedRow, FetchVerdict, SuppressionRow } from '@audience-sync/contracts/internal/feed'
 import { groupBit, type Identifiers, type Purpose, purposeBit } from '@audience-sync/contracts/people'
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { usableGroups } from '@audience-sync/destination-kit/usable'
@@ -49,6 +49,8 @@ export class Behavior {
   /** Set to hold the horizon back, as an open transaction would. */
   xmin: number | undefined
   fetches = 0
+  /** Called before the fetch looks, and after it has. */
+  beforeFetch: (() => void | Promise<void>) | undefined
   onFetch: (() => void | Promise<void>) | undefined
 
   constructor(tenantId: string) {
@@ -95,20 +97,39 @@ export class Behavior {
         return { horizon: this.horizon, rows, next: `${to}:0`, done: true, count: rows.length }
       },
       members: async (afterCustomer) => {
-        const page = members().filter(({ no }) => no > afterCustomer).slice(0, 10_000)
+        const page = members()
+          .filter(({ no }) => no > afterCustomer)
+          .slice(0, 10_000)
         const nextCustomer = page.at(-1)?.no ?? afterCustomer
-        return { horizon: this.horizon, start: `${this.xmin ?? this.xid}:0`, rows: page.map(({ no }) => this.row(no)), nextCustomer, done: page.length < 10_000, count: page.length }
+        return {
+          horizon: this.horizon,
+          start: `${this.xmin ?? this.xid}:0`,
+          rows: page.map(({ no }) => this.row(no)),
+          nextCustomer,
+          done: page.length < 10_000,
+          count: page.length,
+        }
       },
       rows: async (customers) => customers.map((no) => this.row(no)),
       fetch: async (customers, purpose) => {
         this.fetches += 1
+        await this.beforeFetch?.()
         const verdicts = customers.map((no): FetchVerdict => {
           const person = this.people.get(no)
           if (!person?.member) return { verdict: 'not_member', no }
           if (!(person.allowed & purposeBit(purpose))) return { verdict: 'suppressed', no, reason: 'opted_out' }
           const [, , , groups, pieces] = this.row(no)
           const consent = { adUserData: 'granted', adPersonalization: 'granted', crm: 'unspecified', saleShareOptOut: false } as const
-          return { verdict: 'send', no, customerId: person.customerId, identifiers: person.identifiers, consent, limitedDataUse: false, groups, fingerprints: pieces }
+          return {
+            verdict: 'send',
+            no,
+            customerId: person.customerId,
+            identifiers: person.identifiers,
+            consent,
+            limitedDataUse: false,
+            groups,
+            fingerprints: pieces,
+          }
         })
         const suppressionsAt = this.suppressed.at(-1)?.at ?? '0:0'
         await this.onFetch?.()
@@ -145,6 +166,10 @@ export interface World {
   readonly behavior: Behavior
   readonly audienceNo: number
   readonly tenantId: string
+  /** Levers around each batch that is sent. */
+  readonly hooks: { beforePush?: () => Promise<unknown>; afterPush?: () => Promise<unknown> }
+  /** Bodies of the uploads as the twin received them, in order. */
+  uploads(): { method: string; status: number; body: string }[]
   /** Asks for a run as `audiences` does. */
   request(mode?: 'incremental' | 'full'): Promise<number>
   /** Works until nothing is due. */
@@ -160,14 +185,24 @@ export interface World {
   close(): Promise<void>
 }
 
-export const FAST: EngineOptions = { workers: 1, leaseMs: 3_000, callMs: 1_000, pollMs: 20, settleMs: 1, suppressionMs: 50, horizonMs: 200, patienceMs: 500, backoffMs: 5 }
+export const FAST: EngineOptions = {
+  workers: 1,
+  leaseMs: 3_000,
+  callMs: 1_000,
+  pollMs: 20,
+  settleMs: 1,
+  suppressionMs: 50,
+  horizonMs: 200,
+  patienceMs: 500,
+  backoffMs: 5,
+}
 
 export interface WorldOptions {
   readonly minimumSize?: number
   readonly brake?: { sharePercent: number; minimum: number }
   readonly identifiers?: readonly string[]
   readonly options?: Partial<EngineOptions>
-  readonly destination?: (twinUrl: string) => Destination
+  readonly rowsPerCall?: number
   readonly twin?: Partial<Parameters<typeof createMetaTwin>[0]>
 }
 
@@ -178,7 +213,8 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
   const behavior = new Behavior(tenantId)
   const db = database.as('connector_meta')
   const admin = database.as('audiences')
-  const destination = options.destination?.(twin.url) ?? (createMetaDestination({ baseUrl: twin.url }) as Destination)
+  const hooks: World['hooks'] = {}
+  const destination = hooked(createMetaDestination({ baseUrl: twin.url }) as Destination, hooks, options.rowsPerCall)
   const no = await destinationNo(db, destination.manifest.id)
   const accessToken = await tokenOf(twin)
   const [account] = Object.values(twin.state().accounts ?? {}) as { id: string }[]
@@ -191,7 +227,15 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
     log: createLogger({ name: 'test', level: process.env.LOG_LEVEL ?? 'silent' }),
     sealer: createSealer(createDekStore({ db, keks: parseKeks(`kek_test:${Buffer.alloc(32, 7).toString('base64url')}`) })),
     grants: {
-      get: async () => ({ connectionId: 'con_1', accountId: 'acc_1', accountExternalId: account?.id ?? '', accessToken, expiresAt: null, version: 1, tier: 'standard_access' }),
+      get: async () => ({
+        connectionId: 'con_1',
+        accountId: 'acc_1',
+        accountExternalId: account?.id ?? '',
+        accessToken,
+        expiresAt: null,
+        version: 1,
+        tier: 'standard_access',
+      }),
       report: async () => {},
       forget() {},
     },
@@ -235,9 +279,17 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
     behavior,
     audienceNo,
     tenantId,
+    hooks,
+    uploads: () =>
+      twin
+        .journal()
+        .filter(({ path }) => path.split('?')[0]?.endsWith('/users'))
+        .map(({ method, status, body }) => ({ method, status: status ?? 0, body: typeof body === 'string' ? body : JSON.stringify(body) })),
     request: (mode = 'incremental') =>
       admin.tenant(tenantId, async (tx) => {
-        const { rows } = await tx.query('SELECT no, id, tenant_id AS "tenantId", destination, destination_no AS "destinationNo" FROM audience WHERE no = $1', [audienceNo])
+        const { rows } = await tx.query('SELECT no, id, tenant_id AS "tenantId", destination, destination_no AS "destinationNo" FROM audience WHERE no = $1', [
+          audienceNo,
+        ])
         return (await requestRun(tx, { audience: rows[0], trigger: 'api', mode })).no
       }),
     async work() {
@@ -246,7 +298,8 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
     async settle() {
       twin.clock.advance(60_000)
       await database.admin('UPDATE sync.audience SET settle_at = now() WHERE settle_at IS NOT NULL')
-      while (await settleOne(engine, stopping.signal)) await database.admin(`UPDATE sync.audience SET settle_at = now() + interval '1 hour' WHERE settle_at IS NOT NULL`)
+      while (await settleOne(engine, stopping.signal))
+        await database.admin(`UPDATE sync.audience SET settle_at = now() + interval '1 hour' WHERE settle_at IS NOT NULL`)
     },
     async sync(mode) {
       const runNo = await world.request(mode)
@@ -282,11 +335,32 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
   return world
 }
 
+/** The real adapter, with levers around its calls and, where a test wants many batches, a smaller limit. */
+function hooked(destination: Destination, hooks: World['hooks'], rowsPerCall = destination.manifest.limits.rowsPerCall): Destination {
+  const { manifest } = destination
+  return {
+    ...destination,
+    manifest: { ...manifest, limits: { ...manifest.limits, rowsPerCall } },
+    async push(ctx, request) {
+      await hooks.beforePush?.()
+      const accepted = await destination.push(ctx, request)
+      await hooks.afterPush?.()
+      return accepted
+    },
+  }
+}
+
 /** Walks the whole consent, as a person would. */
 async function tokenOf(twin: MetaTwin): Promise<string> {
   const redirectUri = 'http://127.0.0.1:8080/v1/oauth/meta/callback'
   const dialog = new URL(`${twin.url}/v26.0/dialog/oauth`)
-  dialog.search = new URLSearchParams({ client_id: APP.appId, redirect_uri: redirectUri, state: 's', response_type: 'code', scope: 'ads_management,ads_read,business_management' }).toString()
+  dialog.search = new URLSearchParams({
+    client_id: APP.appId,
+    redirect_uri: redirectUri,
+    state: 's',
+    response_type: 'code',
+    scope: 'ads_management,ads_read,business_management',
+  }).toString()
   const code = new URL(twin.authorize(dialog.href)).searchParams.get('code') ?? ''
   const exchange = new URL(`${twin.url}/v26.0/oauth/access_token`)
   exchange.search = new URLSearchParams({ client_id: APP.appId, client_secret: APP.appSecret, redirect_uri: redirectUri, code }).toString()

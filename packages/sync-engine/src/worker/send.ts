@@ -75,8 +75,9 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
         : new Set<number>()
     const lost = (kind: string) => people.filter((person) => person.kind === kind && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
     const applied = job.engine.destination.manifest.applies === 'answer'
+    // Sent more than once, the first sending may be the one that had the effect: the platform's clock is set back to it (C20).
     await tx.query(
-      `UPDATE batch SET state = $2, accepted_at = now(), platform_accepted_at = $3, applied_at = CASE WHEN $2 = 'applied' THEN now() END, receipt = $4,
+      `UPDATE batch SET state = $2, accepted_at = now(), platform_accepted_at = $3::timestamptz - CASE WHEN attempts > 1 THEN now() - sent_at ELSE interval '0' END, applied_at = CASE WHEN $2 = 'applied' THEN now() END, receipt = $4,
          rejected_added = $5, rejected_removed = $6, rejected_replaced = $7, unnamed_rejections = $8 WHERE no = $1`,
       [
         row.no,

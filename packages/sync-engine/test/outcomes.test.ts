@@ -1,0 +1,180 @@
+/** What the engine makes of each way in which a platform can answer, or not answer. */
+import { createHash } from 'node:crypto'
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { requestApproval } from '../src/requests.ts'
+import { makeWorld, type World, type WorldOptions } from './world.ts'
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
+
+let world: World
+afterEach(() => world.close())
+const start = async (options?: WorldOptions, ...members: number[]) => {
+  world = await makeWorld(options)
+  for (const no of members) world.behavior.join(no)
+}
+/** Lets waiting runs be due, as time would. */
+const wakeUp = () => world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status = 'waiting'; UPDATE sync.quota SET blocked_until = NULL`)
+
+describe('a call whose answer was lost', () => {
+  test.each(['apply_then_reset', 'html_200'] as const)('%s: the same bytes are sent again until the outcome is known', async (kind) => {
+    await start({}, 1, 2, 3)
+    world.twin.fault({ kind, match: { path: '/users', method: 'POST' }, times: 2 })
+    const run = await world.sync()
+    expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { planned: 3, accepted: 3, applied: 3, unknown: 0 } })
+    const bodies = world.uploads().map(({ body }) => body)
+    expect(bodies).toHaveLength(3)
+    expect(new Set(bodies).size).toBe(1)
+    expect(world.far()).toEqual(emails(1, 2, 3))
+  })
+
+  test('an audience whose creation was not answered is found by our marker and not made twice', async () => {
+    await start({}, 1)
+    world.twin.fault({ kind: 'apply_then_reset', match: { path: '/customaudiences', method: 'POST' }, times: 1 })
+    await world.sync()
+    expect(world.twin.state().audiences).toHaveLength(1)
+    expect(world.far()).toEqual(emails(1))
+  })
+
+  test('a run that gives up leaves its batch unknown, and the next run resends that first', async () => {
+    await start({}, 1, 2)
+    world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 8 })
+    const first = await world.request()
+    await world.work()
+    expect(await world.run(first)).toMatchObject({ status: 'failed', counts: { planned: 2, unknown: 2 } })
+    const second = await world.sync()
+    expect((await world.run(first)).counts).toMatchObject({ unknown: 0, accepted: 2 })
+    expect(await world.run(second)).toMatchObject({ status: 'completed' })
+    expect(new Set(world.uploads().map(({ body }) => body)).size).toBe(1)
+  })
+})
+
+describe('a refusal', () => {
+  test('that names no row is split until the bad row stands alone', async () => {
+    await start({}, ...upTo(8))
+    world.twin.fault({ kind: 'status', match: { path: '/users', method: 'POST' }, times: 1, status: 400, code: 100 })
+    const run = await world.sync()
+    expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { planned: 8, accepted: 8 } })
+    expect(world.uploads()).toHaveLength(3)
+    expect(world.far()).toEqual(emails(...upTo(8)))
+  })
+
+  test('of the platform’s limit is a state with a time, and costs no attempt', async () => {
+    await start({}, 1)
+    world.twin.fault({ kind: 'throttle', match: { path: '/users', method: 'POST' }, times: 1 })
+    const run = await world.request()
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'waiting', wait_reason: { code: 'platform_throttled' } })
+    expect(await world.audience()).toMatchObject({ status: 'rate_limited' })
+    await wakeUp()
+    await world.work()
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { planned: 1, accepted: 1 } })
+  })
+
+  test('for unsigned terms fails the run with the code and keeps everyone to do', async () => {
+    await start({}, 1, 2)
+    world.twin.fault({ kind: 'status', match: { path: '/users', method: 'POST' }, times: 1, status: 400, code: 200, subcode: 1870034 })
+    const run = await world.request()
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'terms_not_signed' }, counts: { planned: 2, failed: 2 } })
+    expect(await world.audience()).toMatchObject({ status: 'error', status_reason: { code: 'terms_not_signed' } })
+    await world.sync()
+    expect(world.far()).toEqual(emails(1, 2))
+  })
+
+  test('of a token that died in the middle lets the run wait for a new connection', async () => {
+    await start({ rowsPerCall: 1 }, 1, 2, 3)
+    world.hooks.afterPush = async () => {
+      world.hooks.afterPush = async () => {}
+      world.twin.fault({ kind: 'expire_token', match: { path: '/users' }, times: 1 })
+    }
+    const run = await world.request()
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'waiting', wait_reason: { code: 'connection_expired' }, counts: { accepted: 1 } })
+    expect(await world.audience()).toMatchObject({ status: 'error', status_reason: { code: 'connection_expired' } })
+  })
+
+  test('because somebody deleted the audience there ends the run and asks its owner', async () => {
+    await start({}, 1)
+    await world.sync()
+    const [audience] = world.twin.state().audiences
+    await fetch(`${world.twin.url}/_twin/audiences/${audience?.id}`, { method: 'DELETE' })
+    world.behavior.join(2)
+    const run = await world.request()
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'audience_missing' } })
+    expect(world.twin.state().audiences.filter(({ deleted }) => !deleted)).toEqual([])
+  })
+})
+
+describe('the brake', () => {
+  test('holds a run that would remove more than its share, sends nothing, and goes on when approved', async () => {
+    await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(6))
+    await world.sync()
+    const calls = world.uploads().length
+    for (const no of [1, 2, 3]) world.behavior.leave(no)
+    const run = await world.request()
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'held', hold: { removals: 3, size: 6 }, counts: { planned: 0 } })
+    expect(world.uploads()).toHaveLength(calls)
+    expect(await world.audience()).toMatchObject({ status: 'held', status_reason: { code: 'audience_held' } })
+    await world.engine.db.tenant(world.tenantId, (tx) => requestApproval(tx, run))
+    await world.work()
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { removed: 3 } })
+    expect(world.far()).toEqual(emails(4, 5, 6))
+  })
+
+  test('an approved run holds again when the removals grew by more than a tenth', async () => {
+    await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(6))
+    await world.sync()
+    for (const no of [1, 2, 3]) world.behavior.leave(no)
+    const run = await world.request()
+    await world.work()
+    world.behavior.leave(4)
+    await world.engine.db.tenant(world.tenantId, (tx) => requestApproval(tx, run))
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'held', hold: { removals: 4 } })
+  })
+
+  test('does not count removals for privacy', async () => {
+    await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(6))
+    await world.sync()
+    for (const no of [1, 2, 3, 4]) world.behavior.suppress(no)
+    const run = await world.sync()
+    expect((await world.run(run)).status).toBe('completed')
+    expect(world.far()).toEqual(emails(5, 6))
+  })
+})
+
+test('an audience that we made is deleted at the platform, and the ledger forgets its people', async () => {
+  await start({}, 1, 2)
+  await world.sync()
+  await world.database.admin(`UPDATE sync.audience SET delete_requested_at = now(), status = 'deleting'`)
+  await world.work()
+  expect(world.twin.state().audiences.filter(({ deleted }) => !deleted)).toEqual([])
+  expect(await world.database.admin('SELECT count(*)::int AS n FROM sync.ledger')).toEqual([{ n: 0 }])
+  expect((await world.audience()).deleted_at).not.toBeNull()
+})
+
+test('two customers of one behavior, of 30 chosen at random in 40 runs, end exactly as the behavior says', async () => {
+  await start({ rowsPerCall: 3, brake: { sharePercent: 100, minimum: 1000 } })
+  let seed = 7
+  const random = (below: number) => {
+    seed = (seed * 1103515245 + 12345) % 2 ** 31
+    return seed % below
+  }
+  for (let round = 0; round < 40; round += 1) {
+    for (let change = random(6); change >= 0; change -= 1) {
+      const no = 1 + random(30)
+      if (random(3) === 0) world.behavior.leave(no)
+      else world.behavior.join(no, { email: `p${no}-${random(3)}@example.com` })
+    }
+    if (random(4) === 0) world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users' }, times: 1 })
+    await world.sync()
+  }
+  const wanted = [...world.behavior.people.values()].filter(({ member }) => member).map(({ identifiers }) => sha256(identifiers.email ?? ''))
+  expect(world.far()).toEqual(wanted.sort())
+}, 60_000)
