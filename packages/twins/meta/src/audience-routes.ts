@@ -1,6 +1,6 @@
 /** Making, listing, reading, changing and deleting audiences: vendors/meta.md §4.1. Creation is not idempotent. */
 import { requireRead } from './accounts.ts'
-import { type Audience, deliveryStatus, lookalikesOf, newAudience, operationStatus, sizeBounds, status, violations } from './audiences.ts'
+import { type Audience, deleteAudience, deliveryStatus, lookalikesOf, newAudience, operationStatus, sizeBounds, status, violations } from './audiences.ts'
 import { createFailed, createNotPermitted, deleteRefused, flaggedFieldsStay, invalidParameter, missingParameter, unknownObject } from './errors.ts'
 import { type NodeType, page, select } from './fields.ts'
 import { type Call, mayEdit, type Route, requireWrite } from './graph.ts'
@@ -147,7 +147,7 @@ const remove = (call: Call) => {
   const audience = present(call)
   requireWrite(call)
   if (lookalikesOf(call.world, audience).length > 0) throw deleteRefused()
-  audience.deletedAt = call.world.clock.now()
+  deleteAudience(call.world, audience)
   return { success: true }
 }
 

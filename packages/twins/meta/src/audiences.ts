@@ -50,7 +50,7 @@ export const newAudience = (world: World, fields: Pick<Audience, 'accountId' | '
     createdAt: now,
     updatedAt: now,
     contentUpdatedAt: Math.floor(now / 1000),
-    members: createMembers(),
+    members: createMembers(world.people),
     pending: 0,
     uploaded: false,
     dataSource: undefined,
@@ -64,6 +64,12 @@ export const newAudience = (world: World, fields: Pick<Audience, 'accountId' | '
   }
   world.audiences.set(audience.id, audience)
   return audience
+}
+
+/** Whoever deletes it: its list is gone at once, and what was accepted for it is never applied. */
+export const deleteAudience = (world: World, audience: Audience): void => {
+  audience.deletedAt = world.clock.now()
+  audience.members = createMembers(world.people)
 }
 
 /** Text that hints at health or money flags an audience (§4.1); the platform's own list is not public. */

@@ -1,7 +1,7 @@
 /** The control routes under `/_twin`, which no real platform has: look inside, change what others would change, break things, push the clock. */
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
-import { type Audience, operationStatus } from './audiences.ts'
+import { type Audience, deleteAudience, operationStatus } from './audiences.ts'
 import { DialogError, decide, readDialog } from './dialog.ts'
 import { faultSchema } from './faults.ts'
 import type { Cell } from './members.ts'
@@ -27,6 +27,8 @@ const audiencePatch = z.strictObject({
   deliveryStatus: z.int().nullable().optional(),
 })
 const authorization = z.strictObject({ authorizeUrl: z.url(), decline: z.array(z.string()).default([]), deny: z.boolean().default(false) })
+/** Identifiers as they are sent, hashed, of one platform account; declared before rows with them come. */
+const person = z.strictObject({ identifiers: z.array(z.string()).min(2) })
 const push = z.strictObject({ advanceMs: z.int().nonnegative() })
 const listing = z.object({ after: z.coerce.number().int().nonnegative().default(0) })
 
@@ -66,6 +68,7 @@ export const twinState = (world: World) => ({
 export const resetWorld = (world: World, accounts: World['accounts']): void => {
   world.clock.reset()
   world.audiences.clear()
+  world.people.clear()
   world.sessions.reset()
   world.limiter.reset()
   world.faults.clear()
@@ -83,10 +86,15 @@ export const authorize = (
 class NotThere extends Error {}
 
 export const registerControl = (app: FastifyInstance, world: World, freshAccounts: () => World['accounts']): void => {
-  const found = <T>(map: Map<string, T>, request: FastifyRequest): T => {
-    const value = map.get((request.params as { id: string }).id)
-    if (value === undefined) throw new NotThere('no such object')
-    return value
+  const accountOf = (request: FastifyRequest) => {
+    const account = world.accounts.get(idOf(request))
+    if (account === undefined) throw new NotThere('no such account')
+    return account
+  }
+  const audienceOf = (request: FastifyRequest) => {
+    const audience = world.audiences.get(idOf(request))
+    if (audience === undefined || audience.deletedAt !== undefined) throw new NotThere('no such audience')
+    return audience
   }
   app.register(
     async (control) => {
@@ -98,18 +106,23 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
       control.get('/health', async () => ({ status: 'ok', now: new Date(world.clock.now()).toISOString() }))
       control.get('/journal', async (request) => world.journal.list(listing.parse(request.query).after))
       control.get('/state', async () => twinState(world))
-      control.get('/audiences/:id', async (request) => twinAudience(found(world.audiences, request)))
-      control.patch('/audiences/:id', async (request) => {
-        const audience = found(world.audiences, request)
+      control.get('/audiences/:id', async (request) => twinAudience(audienceOf(request)))
+      control.patch('/audiences/:id', async (request, reply) => {
+        const audience = audienceOf(request)
         changeAudience(audience, readBody(request, audiencePatch))
         audience.updatedAt = world.clock.now()
-        return twinAudience(audience)
-      })
-      control.delete('/audiences/:id', async (request, reply) => {
-        found(world.audiences, request).deletedAt = world.clock.now()
         return reply.code(204).send()
       })
-      control.patch('/accounts/:id', async (request) => Object.assign(found(world.accounts, request), readBody(request, accountPatch)))
+      control.delete('/audiences/:id', async (request, reply) => {
+        deleteAudience(world, audienceOf(request))
+        return reply.code(204).send()
+      })
+      control.patch('/accounts/:id', async (request) => Object.assign(accountOf(request), readBody(request, accountPatch)))
+      control.post('/people', async (request, reply) => {
+        const { identifiers } = readBody(request, person)
+        for (const identifier of identifiers) world.people.set(identifier, identifiers[0] ?? '')
+        return reply.code(204).send()
+      })
       control.post('/faults', async (request, reply) => {
         const fault = readBody(request, faultSchema)
         world.faults.add(fault)
@@ -134,6 +147,8 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
     { prefix: '/_twin' },
   )
 }
+
+const idOf = (request: FastifyRequest): string => (request.params as { id: string }).id.replace(/^act_/, '')
 
 const changeAudience = (audience: Audience, { flagged, operationStatus, deliveryStatus, ...plain }: z.output<typeof audiencePatch>): void => {
   Object.assign(audience, plain)

@@ -4,7 +4,7 @@ import { createMembers, type Row } from './members.ts'
 
 const row = (cells: Record<string, string | number>): Row => ({ schema: Object.keys(cells), values: Object.values(cells) })
 const filled = (...rows: Record<string, string | number>[]) => {
-  const members = createMembers()
+  const members = createMembers(new Map())
   for (const cells of rows) members.add(row(cells))
   return members
 }
@@ -54,13 +54,26 @@ describe('members', () => {
     expect(members.size()).toBe(3)
   })
 
+  test('C1: two addresses of one account are one person: the removal of the old one takes the new one along', () => {
+    const members = createMembers(
+      new Map([
+        ['old', 'ann'],
+        ['new', 'ann'],
+      ]),
+    )
+    members.add(row({ EMAIL: 'old' }))
+    members.add(row({ EMAIL: 'new' }))
+    expect(members.list()).toEqual([{ EMAIL: 'new' }])
+    expect(members.remove(row({ EMAIL: 'old' }))).toBe(1)
+  })
+
   test('after any history no removed identifier is left, and every identifier added since its last removal is there', () => {
     const step = fc
       .record({ add: fc.boolean(), e: fc.constantFrom('', 'e1', 'e2', 'e3'), p: fc.constantFrom('', 'p1', 'p2') })
       .filter(({ e, p }) => e !== '' || p !== '')
     fc.assert(
       fc.property(fc.array(step, { maxLength: 20 }), (steps) => {
-        const members = createMembers()
+        const members = createMembers(new Map())
         let plain: { EMAIL: string; PHONE: string }[] = []
         for (const { add, e, p } of steps) {
           if (add) {

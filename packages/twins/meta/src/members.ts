@@ -26,11 +26,22 @@ export type Members = {
   list(): Record<string, Cell>[]
 }
 
-export const createMembers = (): Members => {
+/**
+ * Identifiers that belong to one platform account, each with that account's name: a row with one of them is found by any other (SYNC C1, "even e1
+ * and e2 alone may belong to one platform account"). Declared before the rows come.
+ */
+export type People = ReadonlyMap<string, string>
+
+export const createMembers = (people: People): Members => {
   const rows = new Set<Row>()
   /** key → value → rows; rows without a key that matches alone stand under their whole content. */
   const index = new Map<string, Map<string, Row[]>>()
 
+  const handles = (row: Row) => handlesOf(row, people)
+  const says = (newer: Row, older: Row): boolean => {
+    const said = handles(newer)
+    return handles(older).every(([key, value]) => said.some((one) => one[0] === key && one[1] === value))
+  }
   const place = (key: string): Map<string, Row[]> => {
     const found = index.get(key)
     if (found !== undefined) return found
@@ -57,7 +68,10 @@ export const createMembers = (): Members => {
       else place(key).set(value, left)
     }
   }
-  const touching = (row: Row): Row[] => [...new Set(handles(row).flatMap(([key, value]) => index.get(key)?.get(value) ?? []))]
+  const touching = (row: Row): Row[] => {
+    const found = handles(row).map(([key, value]) => index.get(key)?.get(value) ?? [])
+    return found.every(({ length }) => length === 0) ? [] : [...new Set(found.flat())]
+  }
 
   return {
     add: (row) => {
@@ -83,11 +97,13 @@ export const createMembers = (): Members => {
 }
 
 /** What a row can be found by: each identifier that matches alone, or, without one, all of it. */
-const handles = (row: Row): [string, string][] => {
+const handlesOf = (row: Row, people: People): [string, string][] => {
   const found: [string, string][] = []
   row.schema.forEach((key, position) => {
     const value = row.values[position]
-    if (ALONE_KEYS.includes(key) && typeof value === 'string' && value !== '') found.push([key, value])
+    if (!ALONE_KEYS.includes(key) || typeof value !== 'string' || value === '') return
+    const person = people.get(value)
+    found.push(person === undefined ? [key, value] : ['person', person])
   })
   return found.length > 0
     ? found
@@ -103,13 +119,14 @@ const handles = (row: Row): [string, string][] => {
       ]
 }
 
-const says = (newer: Row, older: Row): boolean => {
-  const said = handles(newer)
-  return handles(older).every(([key, value]) => said.some((one) => one[0] === key && one[1] === value))
+const content = (row: Row): Record<string, Cell> => {
+  const known: Record<string, Cell> = {}
+  row.schema.forEach((key, position) => {
+    const value = row.values[position]
+    if (value !== undefined && value !== '') known[key] = value
+  })
+  return known
 }
-
-const content = (row: Row): Record<string, Cell> =>
-  Object.fromEntries(row.schema.map((key, position) => [key, row.values[position] ?? ''] as const).filter(([, value]) => value !== ''))
 
 const sameContent = (one: Row, other: Row): boolean =>
   JSON.stringify(Object.entries(content(one)).sort()) === JSON.stringify(Object.entries(content(other)).sort())

@@ -61,7 +61,7 @@ const ended = (world: World, audience: Audience, sessionId: string) => {
 }
 
 const begin = (world: World, audience: Audience, sessionId: string): Replacement => {
-  const replacement: Replacement = { sessionId, endsAt: world.clock.now() + REPLACE_WINDOW_MS, arrived: createMembers(), finishing: false }
+  const replacement: Replacement = { sessionId, endsAt: world.clock.now() + REPLACE_WINDOW_MS, arrived: createMembers(world.people), finishing: false }
   audience.replacement = replacement
   world.clock.at(replacement.endsAt, (at) => swap(audience, replacement, at))
   return replacement

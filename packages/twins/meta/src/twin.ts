@@ -23,7 +23,7 @@ export type MetaTwin = {
   url: string
   journal(after?: number): JournalEntry[]
   state(): TwinState
-  /** undefined: no such audience was ever made. */
+  /** undefined: there is none, or none any more. */
   audience(externalId: string): TwinAudience | undefined
   fault(fault: Partial<Fault> & Pick<Fault, 'kind'>): void
   /** Presses Allow (or Deny) for a program. @returns where the browser would go */
@@ -60,7 +60,7 @@ export const createMetaTwin = async (options: MetaTwinOptions): Promise<MetaTwin
     audience: (externalId) => {
       world.clock.settle()
       const audience = world.audiences.get(externalId)
-      return audience && twinAudience(audience)
+      return audience === undefined || audience.deletedAt !== undefined ? undefined : twinAudience(audience)
     },
     fault: (fault) => world.faults.add(faultSchema.parse(fault)),
     authorize: (authorizeUrl, choice) => authorize(world, { authorizeUrl, ...choice }),
@@ -83,6 +83,7 @@ const createWorld = (settings: Settings, accounts: World['accounts']): World => 
     tokens: createTokens(random),
     accounts,
     audiences: new Map(),
+    people: new Map(),
     sessions: createSessions(),
     limiter: createLimiter(settings.limits),
     faults: createFaults(),

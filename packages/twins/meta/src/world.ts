@@ -18,6 +18,8 @@ export type World = {
   accounts: Map<string, Account>
   /** By id; deleted ones stay with `deletedAt`, because the platform answers differently for what never was. */
   audiences: Map<string, Audience>
+  /** Identifiers of one platform account, from a control route. */
+  people: Map<string, string>
   sessions: Sessions
   limiter: Limiter
   faults: Faults

@@ -171,6 +171,17 @@ describe('removing', () => {
     expect(members(twin, other)).toEqual([hash('zoe')])
   })
 
+  test('C1: two addresses of one platform account go together', async () => {
+    await control(twin, 'POST', 'people', { identifiers: [hash('new'), hash('other')] })
+    await call('POST', `${audience}/users`, upload(['other']))
+    await call('POST', `${audience}/users`, upload(['new']))
+    apply(twin)
+    expect(members(twin, audience)).toContain(hash('new'))
+    await call('DELETE', `${audience}/users`, upload(['other']))
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('ann'), hash('bob'), hash('eve')])
+  })
+
   test('C4: with reorder a removal may be applied before the addition that it followed, the same way for the same seed', async () => {
     const outcome = async (seed: number) => {
       const loose = await startTwin({ reorder: true, seed })
