@@ -28,6 +28,12 @@ export interface CheckerOptions {
   readonly refresher: Refresher
 }
 
+interface Live {
+  readonly adapter: ConnectAdapter
+  readonly version: number
+  readonly accessToken: string
+}
+
 const MOST_ACCOUNTS = 1_000 // as many as can be selected
 
 type Check = CheckItem['check']
@@ -56,19 +62,21 @@ export function createChecker({ db, vault, adapters, accounts, refresher }: Chec
       return { row, live: state && adapter && { adapter, version: state.row.version, ...(await vault.open(tx, state.row)) } }
     })
 
-  /** Asks the platform; what it says is stored. */
-  async function ask(tenantId: string, connectionId: string, adapter: ConnectAdapter, version: number, accessToken: string): Promise<CredentialCheck> {
-    const answer = await adapter.check(accessToken)
-    if (!answer.valid) await refresher.renew(tenantId, connectionId, { why: 'refused', version })
-    else {
-      await db.tenant(tenantId, (tx) =>
-        orm(tx)
-          .update(connection)
-          .set({ checkedAt: sql`now()`, grantedScopes: [...answer.grantedScopes] })
-          .where(and(eq(connection.tenantId, tenantId), eq(connection.id, connectionId))),
-      )
-      await accounts.refresh(tenantId, connectionId)
+  /** Asks the platform; what it says is stored. A token that could be renewed is asked about once more. */
+  async function ask(tenantId: string, connectionId: string, live: Live, again = true): Promise<CredentialCheck> {
+    const answer = await live.adapter.check(live.accessToken)
+    if (!answer.valid) {
+      const outcome = await refresher.renew(tenantId, connectionId, { why: 'refused', version: live.version })
+      const renewed = outcome === 'fresh' && again ? (await read(tenantId, connectionId)).live : undefined
+      return renewed ? ask(tenantId, connectionId, renewed, false) : answer
     }
+    await db.tenant(tenantId, (tx) =>
+      orm(tx)
+        .update(connection)
+        .set({ checkedAt: sql`now()`, grantedScopes: [...answer.grantedScopes] })
+        .where(and(eq(connection.tenantId, tenantId), eq(connection.id, connectionId))),
+    )
+    await accounts.refresh(tenantId, connectionId)
     return answer
   }
 
@@ -79,7 +87,7 @@ export function createChecker({ db, vault, adapters, accounts, refresher }: Chec
       if (!live || row.status !== 'active') {
         checks.push(bad('token', row.status === 'revoked' ? 'connection_revoked' : 'connection_expired', row.statusDetail ?? 'The consent was not completed.'))
       } else {
-        const answer = await ask(tenantId, connectionId, live.adapter, live.version, live.accessToken).catch((error: unknown) => {
+        const answer = await ask(tenantId, connectionId, live).catch((error: unknown) => {
           if (!(error instanceof DestinationError)) throw error
           throw new AppError('destination_unavailable', error.failure.message, {
             cause: error,

@@ -1,6 +1,7 @@
 /**
  * What is due without anybody asking: deletions that the platform has not confirmed, credentials to renew (Meta: from day 45),
- * consents that nobody completed, connections that nobody looked at for a week, keys that were replaced. Every pod looks; the locks and versions below make each thing happen once.
+ * consents that nobody completed, connections that nobody looked at for a week, keys that were replaced. Every pod looks; locks
+ * and versions make each thing happen once.
  */
 import type { Database, Tx } from '@audience-sync/db/database'
 import type { Logger } from '@audience-sync/service/log'

@@ -90,6 +90,13 @@ describe('a check', () => {
     expect((await check(tenant, connectionId)).checks.at(-1)).toMatchObject({ accountId: null, code: 'account_not_selected' })
   })
 
+  test('renews a token that died early, and is ok', async () => {
+    const tenant = newTenant()
+    const { connectionId } = await h.connect(tenant)
+    h.far.expireAccessTokens()
+    expect(await check(tenant, connectionId)).toMatchObject({ status: 'active', ok: true })
+  })
+
   test('of a withdrawn consent ends the connection', async () => {
     const tenant = newTenant()
     const { connectionId } = await h.connect(tenant)

@@ -1,5 +1,6 @@
 import { uuidOf } from '@audience-sync/contracts/ids'
 import { Grant } from '@audience-sync/contracts/internal/grants'
+import { until } from '@audience-sync/testing/until'
 import { createDekStore } from '@audience-sync/vault/dek-store'
 import { parseKeks } from '@audience-sync/vault/keks'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals'
@@ -142,6 +143,36 @@ describe('deleting a connection', () => {
     expect(h.far.journal.slice(after).map(({ path }) => path)).toEqual(['/revoke'])
     expect(h.far.revokedFamilies()).toBe(revokedBefore + 1)
     expect((await h.housekeeping()).removals).toBe(0)
+  })
+
+  test('at any moment of a renewal and a check: nothing is called behind the fence, and no token is left alive', async () => {
+    for (let point = 0; point < 20; point += 1) {
+      const tenant = newTenant()
+      const { connectionId, accountId } = await h.connect(tenant)
+      const revokedBefore = h.far.revokedFamilies()
+      await h.database.admin('UPDATE connections.credential SET renew_at = now() WHERE tenant_id = $1', [tenant])
+      const busy = [grant(tenant, accountId), h.call(tenant, 'POST', `/v1/connections/${connectionId}/check`)]
+      const seen = h.far.journal.length
+      await until('the platform has been called some', () => h.far.journal.length >= seen + (point % 4), { everyMs: 1 })
+      expect((await h.call(tenant, 'DELETE', `/v1/connections/${connectionId}`)).status).toBe(204)
+      await Promise.all(busy)
+      expect(h.far.revokedFamilies()).toBe(revokedBefore + 1)
+      const after = h.far.journal.length
+      await Promise.all([grant(tenant, accountId), h.call(tenant, 'POST', `/v1/connections/${connectionId}/check`), h.housekeeping()])
+      expect(h.far.journal).toHaveLength(after)
+    }
+  })
+
+  test('that shares its platform user with another leaves that one alive', async () => {
+    const tenant = newTenant()
+    const [first, second] = [await h.connect(tenant), await h.connect(tenant)]
+    const before = h.far.journal.length
+    await h.call(tenant, 'DELETE', `/v1/connections/${first.connectionId}`)
+    expect(h.far.journal).toHaveLength(before)
+    expect(await h.database.admin('SELECT 1 FROM connections.credential WHERE tenant_id = $1', [tenant])).toHaveLength(1)
+    expect((await grant(tenant, second.accountId)).status).toBe(200)
+    await h.call(tenant, 'DELETE', `/v1/connections/${second.connectionId}`)
+    expect(h.far.journal.slice(before).map(({ path }) => path)).toEqual(expect.arrayContaining(['/revoke']))
   })
 
   test('while a consent is under way: the token that comes of it is revoked', async () => {

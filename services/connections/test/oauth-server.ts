@@ -42,6 +42,8 @@ export interface OAuthServer {
   consent(authorizeUrl: string, choice?: { deny?: boolean; scopes?: string[] }): string
   /** As if the user had withdrawn the consent at the platform. */
   withdraw(): void
+  /** Access tokens die before their time; the grants live on. */
+  expireAccessTokens(): void
   revokedFamilies(): number
   close(): Promise<void>
 }
@@ -82,6 +84,9 @@ export async function startOAuthServer(): Promise<OAuthServer> {
     },
     withdraw() {
       for (const family of families) family.revoked = true
+    },
+    expireAccessTokens() {
+      for (const family of families) family.access = token()
     },
     revokedFamilies: () => families.filter(({ revoked }) => revoked).length,
     close: () => new Promise((resolve) => server.close(() => resolve()) && server.closeAllConnections()),
