@@ -16,8 +16,8 @@ export const faultSchema = z.strictObject({
   match: z.strictObject({ method: z.string().toUpperCase().optional(), path: z.string().optional(), body: z.string().optional() }).default({}),
   kind: z.enum([...INSTEAD, ...AFTER, ...WITHIN]),
   times: z.int().positive().default(1),
-  /** `reject_rows`, `partial`: how many of the call's good rows are refused. Default 1. */
-  rows: z.int().positive().optional(),
+  /** `reject_rows`, `partial`: how many of the call's good rows are refused, from the first, or which, counted from 0. */
+  rows: z.union([z.int().positive(), z.array(z.int().nonnegative())]).default(1),
   /** `status`: the HTTP status; 200 with a `code` is an error in a good-looking answer. */
   status: z.int().min(200).max(599).optional(),
   /** `throttle`: until access is regained; `slow_body`: between two bytes; `apply_late`: how much later; the hanging kinds: until an answer, else never. */

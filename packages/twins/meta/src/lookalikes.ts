@@ -45,13 +45,9 @@ export const createLookalike = (call: Call, name: string, description: string): 
 }
 
 const readSpec = (text: string): Spec => {
-  let spec: Record<string, unknown>
-  try {
-    spec = JSON.parse(text)
-  } catch {
-    throw invalidParameter('Param lookalike_spec must be a JSON string', 'lookalike_spec')
-  }
   const wrong = (why: string) => invalidParameter(`Param lookalike_spec: ${why}`, 'lookalike_spec')
+  const spec = parseObject(text)
+  if (spec === undefined) throw wrong('must be an object as a JSON string')
   const unknown = Object.keys(spec).find((key) => !KNOWN.includes(key))
   if (unknown !== undefined) throw wrong(`unknown key ${unknown}`)
   const { type, ratio, starting_ratio: from, country, location_spec: place } = spec
@@ -66,5 +62,14 @@ const readSpec = (text: string): Spec => {
     ...(typeof ratio === 'number' ? { ratio } : {}),
     ...(country === undefined ? {} : { country: String(country) }),
     key: JSON.stringify([country ?? place, ratio ?? type, from ?? 0]),
+  }
+}
+
+const parseObject = (text: string): Record<string, unknown> | undefined => {
+  try {
+    const value: unknown = JSON.parse(text)
+    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
+  } catch {
+    return undefined
   }
 }

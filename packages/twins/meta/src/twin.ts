@@ -3,12 +3,13 @@
  * our adapter, and is in doubt the more pessimistic of the two. The README beside it lists the cast, the control routes and what is not modelled.
  */
 import type { AddressInfo } from 'node:net'
-import Fastify, { type FastifyInstance } from 'fastify'
+import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from 'fastify'
 import { createAccounts, DEMO_ACCOUNTS } from './accounts.ts'
 import { createClock } from './clock.ts'
 import { authorize, registerControl, resetWorld, type TwinAudience, type TwinState, twinAudience, twinState } from './control.ts'
 import { DialogError, decide, dialogPage, errorPage, readDialog } from './dialog.ts'
 import { dispatch } from './dispatch.ts'
+import { errorByCode, unknownPath } from './errors.ts'
 import { createFaults, type Fault, faultSchema } from './faults.ts'
 import { createJournal, type JournalEntry } from './journal.ts'
 import { createLimiter } from './limits.ts'
@@ -44,9 +45,15 @@ export const createMetaTwin = async (options: MetaTwinOptions): Promise<MetaTwin
   const settings = withDefaults(options)
   const freshAccounts = () => createAccounts(settings.accounts ?? DEMO_ACCOUNTS, settings.tier)
   const world = createWorld(settings, freshAccounts())
-  const app = Fastify({ bodyLimit: BODY_LIMIT, forceCloseConnections: true, http: { maxHeaderSize: LONGEST_HEADER } })
+  const app = Fastify({
+    bodyLimit: BODY_LIMIT,
+    forceCloseConnections: true,
+    http: { maxHeaderSize: LONGEST_HEADER },
+    frameworkErrors: (error, _request, reply) => refuse(error, reply),
+  })
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body))
+  app.setErrorHandler((error, _request, reply) => refuse(error, reply))
   registerControl(app, world, freshAccounts)
   registerDialog(app, world)
   app.all('/*', (request, reply) => dispatch(world, request, reply))
@@ -71,6 +78,13 @@ export const createMetaTwin = async (options: MetaTwinOptions): Promise<MetaTwin
       await app.close()
     },
   }
+}
+
+/** What never reached the dispatcher: a path that cannot be decoded, a body over the limit. */
+const refuse = (error: unknown, reply: FastifyReply) => {
+  const { statusCode = 500, message } = error as Partial<FastifyError>
+  const { body } = statusCode === 413 ? errorByCode(1) : unknownPath(message ?? '')
+  return reply.code(statusCode).send({ error: body })
 }
 
 const createWorld = (settings: Settings, accounts: World['accounts']): World => {

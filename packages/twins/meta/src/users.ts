@@ -113,8 +113,12 @@ const refuseIfTooSmall = (call: Call, audience: Audience, rows: readonly Row[]):
 /** `reject_rows` names the rows that it refuses, `partial` only counts them (SYNC C24). */
 const spoilRows = (payload: Payload, fault: Fault | undefined): void => {
   if (fault?.kind !== 'reject_rows' && fault?.kind !== 'partial') return
-  for (const row of payload.rows.splice(0, fault.rows ?? 1)) {
-    if (fault.kind === 'reject_rows') refuseRow(payload, row, 'invalid entry')
+  const { kind, rows } = fault
+  const isMeant = (position: number) => (typeof rows === 'number' ? position < rows : rows.includes(position))
+  const spoiled = payload.rows.filter((_, position) => isMeant(position))
+  payload.rows = payload.rows.filter((_, position) => !isMeant(position))
+  for (const row of spoiled) {
+    if (kind === 'reject_rows') refuseRow(payload, row, 'invalid entry')
     else payload.invalid += 1
   }
 }

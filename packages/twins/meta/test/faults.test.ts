@@ -156,8 +156,10 @@ describe('faults', () => {
     expect(Object.keys(named.invalid_entry_samples as object)).toEqual([`["${hash('a')}"]`, `["${hash('b')}"]`])
     await fault({ kind: 'partial' })
     expect((await add(['d', 'e'])).body).toMatchObject({ num_invalid_entries: 1, invalid_entry_samples: [] })
+    await fault({ kind: 'partial', rows: [1] })
+    await add(['f', 'g'])
     apply(twin)
-    expect(members(twin, audience)).toEqual([hash('c'), hash('e')])
+    expect(members(twin, audience)).toEqual([hash('c'), hash('e'), hash('f')])
   })
 
   test('too_small meets the next removal, not the calls before it', async () => {
