@@ -1,27 +1,20 @@
 /** How the engine's workers behave. All of it is configuration: in the sandbox and in tests the times are shorter (DESIGN.md R9). */
-import { z } from 'zod'
+import { zInteger } from '@audience-sync/service/config'
+import type { z } from 'zod'
 
-const ms = (value: number) => z.coerce.number().int().positive().default(value)
+const ms = (fallback: number, what: string) => zInteger({ min: 1, max: 3_600_000, fallback }).describe(`${what}, in milliseconds`)
 
 export const engineOptions = {
-  /** Audiences worked on at once by one process. */
-  ENGINE_WORKERS: z.coerce.number().int().min(1).max(64).default(4),
-  /** A lease lasts so long on the database's clock; longer than a call, so that a call ends before somebody else takes over (C16). */
-  ENGINE_LEASE_MS: ms(45_000),
-  /** The total deadline of one platform call (RELIABILITY.md F12). */
-  ENGINE_CALL_MS: ms(30_000),
-  /** How often workers look for due runs when nobody woke them. */
-  ENGINE_POLL_MS: ms(1_000),
-  /** How often the platform is asked whether accepted changes were applied. */
-  ENGINE_SETTLE_MS: ms(30_000),
-  /** How often the suppression log is read when nobody woke the reader. */
-  ENGINE_SUPPRESSION_MS: ms(15_000),
-  /** A run waits so long for its cause to become visible, then queues another (C5). */
-  ENGINE_HORIZON_MS: ms(10_000),
-  /** Waits up to this long are slept through; longer ones give the lease back. */
-  ENGINE_PATIENCE_MS: ms(5_000),
-  /** First pause after a failed call; it doubles, with full jitter, up to five minutes (F10). */
-  ENGINE_BACKOFF_MS: ms(1_000),
+  ENGINE_WORKERS: zInteger({ min: 1, max: 64, fallback: 4 }).describe('audiences worked on at once by one process'),
+  // Longer than a call, so that a call ends before somebody else takes over (SYNC.md C16).
+  ENGINE_LEASE_MS: ms(45_000, 'how long a lease lasts, on the database’s clock'),
+  ENGINE_CALL_MS: ms(30_000, 'total deadline of one platform call'), // RELIABILITY.md F12
+  ENGINE_POLL_MS: ms(1_000, 'how often workers look for due runs when nobody woke them'),
+  ENGINE_SETTLE_MS: ms(30_000, 'how often the platform is asked whether accepted changes were applied'),
+  ENGINE_SUPPRESSION_MS: ms(15_000, 'how often the suppression log is read when nobody woke its reader'),
+  ENGINE_HORIZON_MS: ms(10_000, 'how long a run waits for its cause to become visible before it queues another'), // C5
+  ENGINE_PATIENCE_MS: ms(5_000, 'waits up to this long are slept through; longer ones give the lease back'),
+  ENGINE_BACKOFF_MS: ms(1_000, 'first pause after a failed call; it doubles, with full jitter, up to five minutes'), // F10
 }
 
 export interface EngineOptions {

@@ -1,7 +1,15 @@
 /** The two services that a connector asks: who should be where (behavior-export), and a token to speak with (connections). */
-
 import { publicId } from '@audience-sync/contracts/ids'
-import { ChangesPage, EligibleCount, FetchAnswer, Horizon, MembersPage, RowsAnswer, SuppressionsPage } from '@audience-sync/contracts/internal/feed'
+import {
+  ChangesPage,
+  EligibleCount,
+  type FeedRow,
+  FetchAnswer,
+  Horizon,
+  MembersPage,
+  RowsAnswer,
+  SuppressionsPage,
+} from '@audience-sync/contracts/internal/feed'
 import { Grant, type GrantReport } from '@audience-sync/contracts/internal/grants'
 import type { Purpose } from '@audience-sync/contracts/people'
 import { AppError } from '@audience-sync/errors/app-error'

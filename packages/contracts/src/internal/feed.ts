@@ -100,6 +100,7 @@ export const SuppressionRow = z.object({
   reason: z.enum(suppressionReasons),
   at: Position,
 })
+export type SuppressionRow = z.infer<typeof SuppressionRow>
 export const SuppressionsPage = z.object({ horizon: Horizon, rows: z.array(SuppressionRow), next: Position, done: z.boolean(), count: z.int() })
 export type SuppressionsPage = z.infer<typeof SuppressionsPage>
 
