@@ -6,6 +6,7 @@ export const emptyDigest = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495
 
 /** Hex lengths of MD5, SHA-1, SHA-224, SHA-384 and SHA-512: digests, but not the one that platforms take. */
 const otherDigests = new Set([32, 40, 56, 96, 128])
+const shortestDigest = 32
 const hex = /^[0-9a-f]+$/i
 
 /** Lower-case hex. `crypto.hash` with a string is the quickest way that Node has (PERFORMANCE.md §1). */
@@ -16,6 +17,7 @@ export const sha256 = (value: string): string => hash('sha256', value, 'hex')
  * `undefined`: a plain value; `null`: a digest that no platform takes; else the digest in lower case.
  */
 export function readDigest(value: string): string | null | undefined {
+  if (value.length < shortestDigest) return undefined
   const text = value.trim()
   if (text.length === 64 && hex.test(text)) {
     const digest = text.toLowerCase()

@@ -76,6 +76,11 @@ describe('preparing a person for Meta', () => {
     expect(dropped).toEqual([{ field: 'emails', code: 'email_malformed' }])
   })
 
+  test('an unusable further address does not take the usable one along', () => {
+    const { sets } = prepare(person({ email: 'a@example.com', emails: ['nobody'] }), config(['email']))
+    expect(sets.map(named)).toEqual([{ EMAIL: sha256('a@example.com') }])
+  })
+
   test('an unusable identifier is dropped with its reason and does not take the person along', () => {
     const { sets, dropped, rejected } = prepare(
       person({
@@ -99,9 +104,9 @@ describe('preparing a person for Meta', () => {
       { field: 'city', code: 'city_empty' },
       { field: 'region', code: 'region_malformed' },
       { field: 'gender', code: 'gender_unknown' },
-      { field: 'birthDate', code: 'birth_date_malformed' },
       { field: 'mobileAdId', code: 'mobile_ad_id_malformed' },
       { field: 'externalId', code: 'external_id_malformed' },
+      { field: 'birthDate', code: 'birth_date_malformed' },
     ])
   })
 

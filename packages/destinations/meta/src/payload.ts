@@ -27,50 +27,77 @@ const california = '1000'
 const plainLane = 'plain'
 const externLane = 'extern_id'
 
+/** Meta's form of a number: E.164 without the plus. */
+const metaPhone = (value: string, home?: string): string | null => phone(value, home)?.slice(1) ?? null
+
+type Field = Exclude<keyof Person['identifiers'], 'emails' | 'birthDate'>
+
+/** One identifier that becomes one key. `few`: hashed, and of so few different values that the digests are kept. */
+interface Rule {
+  readonly choice: IdentifierChoice
+  readonly field: Field
+  readonly key: number
+  readonly form: 'hashed' | 'few' | 'text'
+  readonly code: Code
+  /** `home`: the country by which a value is read that does not name its own. */
+  normalise(value: string, home?: string): string | null
+}
+
+const emailRule: Rule = { choice: 'email', field: 'email', key: at.EMAIL, form: 'hashed', code: 'email_malformed', normalise: email }
+
+const rules: readonly Rule[] = [
+  { choice: 'phone', field: 'phone', key: at.PHONE, form: 'hashed', code: 'phone_not_e164', normalise: metaPhone },
+  { choice: 'name', field: 'firstName', key: at.FN, form: 'hashed', code: 'name_empty', normalise: bareName },
+  { choice: 'name', field: 'lastName', key: at.LN, form: 'hashed', code: 'name_empty', normalise: bareName },
+  { choice: 'address', field: 'city', key: at.CT, form: 'hashed', code: 'city_empty', normalise: bareCity },
+  { choice: 'address', field: 'region', key: at.ST, form: 'few', code: 'region_malformed', normalise: region },
+  { choice: 'address', field: 'postalCode', key: at.ZIP, form: 'hashed', code: 'postal_code_malformed', normalise: postalCode },
+  { choice: 'address', field: 'country', key: at.COUNTRY, form: 'few', code: 'country_malformed', normalise: country },
+  { choice: 'gender', field: 'gender', key: at.GEN, form: 'few', code: 'gender_unknown', normalise: gender },
+  { choice: 'mobileAdId', field: 'mobileAdId', key: at.MADID, form: 'text', code: 'mobile_ad_id_malformed', normalise: mobileAdId },
+  { choice: 'externalId', field: 'externalId', key: at.EXTERN_ID, form: 'text', code: 'external_id_malformed', normalise: externalId },
+]
+
 /** The row being filled, and what was left out. */
 interface Draft {
   readonly row: string[]
   readonly dropped: DroppedField[]
 }
 
-/** Puts the digest of a value that may come hashed already. */
-function putDigest(draft: Draft, key: number, field: string, value: string | undefined, code: Code, normalise: (value: string) => string | null): void {
-  if (value === undefined) return
-  const given = readDigest(value)
-  const plain = given === undefined ? normalise(value) : null
-  if (given) draft.row[key] = given
-  else if (plain !== null) draft.row[key] = sha256(plain)
-  else draft.dropped.push({ field, code: given === null ? 'hash_malformed' : code })
+/** Puts the value of one field in its place; `''` and a reason where it is not usable. */
+function put(draft: Draft, rule: Rule, field: string, value: string, home: string | undefined): void {
+  const given = rule.form === 'text' ? undefined : readDigest(value)
+  const plain = given === undefined ? rule.normalise(value, home) : null
+  if (plain === null && !given) draft.dropped.push({ field, code: given === null ? 'hash_malformed' : rule.code })
+  draft.row[rule.key] = given ?? (plain === null ? '' : asSent(rule, plain))
 }
 
-/** Puts a value that Meta wants as it is. */
-function putText(draft: Draft, key: number, field: string, value: string | undefined, code: Code, normalise: (value: string) => string | null): void {
-  if (value === undefined) return
-  const text = normalise(value)
-  if (text === null) draft.dropped.push({ field, code })
-  else draft.row[key] = text
+function asSent({ form }: Rule, plain: string): string {
+  if (form === 'text') return plain
+  return form === 'few' ? sha256OfFew(plain) : sha256(plain)
 }
 
-/** Meta's form of a number: E.164 without the plus. */
-const metaPhone = (value: string, defaultCountry: string | undefined): string | null => phone(value, defaultCountry)?.slice(1) ?? null
+/** Digests of all usable addresses, each once, the main one first; that one stays in the row. */
+function putEmails(draft: Draft, { email: main, emails = [] }: Person['identifiers']): readonly string[] {
+  const found: string[] = []
+  const look = (field: string, value: string): void => {
+    put(draft, emailRule, field, value, undefined)
+    const digest = draft.row[at.EMAIL]
+    if (digest && !found.includes(digest)) found.push(digest)
+  }
+  if (main !== undefined) look('email', main)
+  for (const other of emails) look('emails', other)
+  draft.row[at.EMAIL] = found[0] ?? ''
+  return found
+}
 
-function putName(draft: Draft, { firstName, lastName }: Person['identifiers']): void {
-  putDigest(draft, at.LN, 'lastName', lastName, 'name_empty', bareName)
-  putDigest(draft, at.FN, 'firstName', firstName, 'name_empty', bareName)
-  // Of a name that came hashed nobody knows the first letter.
-  const name = firstName === undefined || readDigest(firstName) !== undefined ? null : bareName(firstName)
+/** Of a name that came hashed nobody knows the first letter. */
+function putInitial(draft: Draft, firstName: string): void {
+  const name = readDigest(firstName) === undefined ? bareName(firstName) : null
   if (name !== null) draft.row[at.FI] = sha256OfFew(String.fromCodePoint(name.codePointAt(0) as number))
 }
 
-function putAddress(draft: Draft, { city, region: state, postalCode: zip, country: nation }: Person['identifiers'], home: string | undefined): void {
-  putDigest(draft, at.CT, 'city', city, 'city_empty', bareCity)
-  putDigest(draft, at.ST, 'region', state, 'region_malformed', (value) => region(value, home))
-  putDigest(draft, at.ZIP, 'postalCode', zip, 'postal_code_malformed', (value) => postalCode(value, home))
-  putDigest(draft, at.COUNTRY, 'country', nation, 'country_malformed', country)
-}
-
-function putBirthDate(draft: Draft, value: string | undefined): void {
-  if (value === undefined) return
+function putBirthDate(draft: Draft, value: string): void {
   const date = birthDate(value)
   if (date === null) draft.dropped.push({ field: 'birthDate', code: 'birth_date_malformed' })
   else {
@@ -78,19 +105,6 @@ function putBirthDate(draft: Draft, value: string | undefined): void {
     draft.row[at.DOBM] = sha256OfFew(date.month)
     draft.row[at.DOBD] = sha256OfFew(date.day)
   }
-}
-
-/** Digests of all usable addresses, each once, the main one first. */
-function emailDigests(dropped: DroppedField[], { email: main, emails = [] }: Person['identifiers']): readonly string[] {
-  const found = new Set<string>()
-  const look = (field: string, value: string): void => {
-    const draft: Draft = { row: [], dropped }
-    putDigest(draft, 0, field, value, 'email_malformed', email)
-    if (draft.row[0] !== undefined) found.add(draft.row[0])
-  }
-  if (main !== undefined) look('email', main)
-  for (const other of emails) look('emails', other)
-  return [...found]
 }
 
 /** What the settings add to a row that is sent anyway. */
@@ -116,22 +130,19 @@ export function prepare(person: Person, config: Config): Prepared {
   const wants = (choice: IdentifierChoice): boolean => config.identifiers.includes(choice)
   const home = homeOf(identifiers.country, config.defaultCountry)
   const draft: Draft = { row: new Array<string>(keys.length).fill(''), dropped: [] }
-  const emails = wants('email') ? emailDigests(draft.dropped, identifiers) : []
-  if (wants('phone')) {
-    putDigest(draft, at.PHONE, 'phone', identifiers.phone, 'phone_not_e164', (value) => metaPhone(value, home))
+  const emails = wants('email') ? putEmails(draft, identifiers) : []
+  for (const rule of rules) {
+    const value = identifiers[rule.field]
+    if (value !== undefined && wants(rule.choice)) put(draft, rule, rule.field, value, home)
   }
-  if (wants('name')) putName(draft, identifiers)
-  if (wants('address')) putAddress(draft, identifiers, home)
-  if (wants('gender')) putDigest(draft, at.GEN, 'gender', identifiers.gender, 'gender_unknown', gender)
-  if (wants('birthDate')) putBirthDate(draft, identifiers.birthDate)
-  if (wants('mobileAdId')) putText(draft, at.MADID, 'mobileAdId', identifiers.mobileAdId, 'mobile_ad_id_malformed', mobileAdId)
-  if (wants('externalId')) putText(draft, at.EXTERN_ID, 'externalId', identifiers.externalId, 'external_id_malformed', externalId)
+  if (identifiers.firstName !== undefined && wants('name')) putInitial(draft, identifiers.firstName)
+  if (identifiers.birthDate !== undefined && wants('birthDate')) putBirthDate(draft, identifiers.birthDate)
 
-  if (emails.length === 0 && draft.row.every((value) => value === '')) return { sets: [], dropped: draft.dropped, rejected: 'no_usable_identifier' }
+  if (draft.row.every((value) => value === '')) return { sets: [], dropped: draft.dropped, rejected: 'no_usable_identifier' }
   // "Always send the country, even if all rows share it": the tenant's stands in, but makes nobody matchable by itself.
   if (wants('address') && draft.row[at.COUNTRY] === '' && home !== undefined) draft.row[at.COUNTRY] = sha256OfFew(home)
   putSettings(draft, person, config.settings, home)
-  return { sets: emails.length === 0 ? [draft.row] : emails.map((digest) => draft.row.with(at.EMAIL, digest)), dropped: draft.dropped, rejected: null }
+  return { sets: emails.length > 1 ? emails.map((digest) => draft.row.with(at.EMAIL, digest)) : [draft.row], dropped: draft.dropped, rejected: null }
 }
 
 /** An empty EXTERN_ID makes a row invalid (vendors/meta.md §4.3): rows with one and rows without never meet in a call. */
