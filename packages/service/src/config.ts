@@ -42,6 +42,11 @@ export const zJson = <S extends z.ZodType>(schema: S) =>
 /** Comma-separated, for example `host:9092,host:9093`. */
 export const zList = z.string().transform((text) => text.split(',').map((item) => item.trim()))
 
+const KEY_BYTES = 32
+
+/** A key of 32 bytes, in base64url. */
+export const zKey = z.base64url().refine((text) => Buffer.from(text, 'base64url').length === KEY_BYTES, `must be ${KEY_BYTES} bytes in base64url`)
+
 const PublicJwk = z.object({ kty: z.literal('OKP'), crv: z.literal('Ed25519'), x: z.string(), kid: z.string() })
 export const zPrivateJwk = PublicJwk.extend({ d: z.string() })
 export const zJwks = z.object({ keys: z.array(PublicJwk).min(1) })
@@ -56,6 +61,11 @@ export const baseConfig = {
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']).default('info').describe('least level that is logged'),
   SERVICE_KEY: zJson(zPrivateJwk).describe('own private key for service tokens: Ed25519 JWK'),
   SERVICE_JWKS: zJson(zJwks).describe('public keys of all services that may call: JWKS'),
+}
+
+/** What a service with consumers reads besides. */
+export const consumerConfig = {
+  DEAD_LETTER_KEY: zKey.describe('seals dead letters: 32 bytes in base64url'),
 }
 
 export class ConfigError extends Error {

@@ -7,7 +7,7 @@ import type { Destination } from '@audience-sync/destination-kit/contract'
 import type { Transport } from '@audience-sync/events/transport'
 import { buildApp } from '@audience-sync/service/app'
 import { serviceClient } from '@audience-sync/service/client'
-import { baseConfig, zPort } from '@audience-sync/service/config'
+import { baseConfig, consumerConfig, zPort } from '@audience-sync/service/config'
 import type { Logger } from '@audience-sync/service/log'
 import type { Running } from '@audience-sync/service/run'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
@@ -19,6 +19,7 @@ import { engineOptions, engineOptionsOf } from './options.ts'
 /** Spread it, and add the platform's address. Probes only: nobody calls a connector. */
 export const connectorConfig = {
   ...baseConfig,
+  ...consumerConfig,
   ...engineOptions,
   PORT: zPort(8091),
   SYNC_KEK: z.string().describe('key-encryption keys of the ledger, the current first: kek_<name>:<32 bytes in base64url>,…'),

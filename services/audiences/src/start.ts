@@ -11,7 +11,7 @@ import { createMetaDestination } from '@audience-sync/destination-meta/destinati
 import type { Transport } from '@audience-sync/events/transport'
 import { buildApp } from '@audience-sync/service/app'
 import { serviceClient } from '@audience-sync/service/client'
-import { baseConfig, zInteger, zPort } from '@audience-sync/service/config'
+import { baseConfig, consumerConfig, zInteger, zPort } from '@audience-sync/service/config'
 import { sweepIdempotency } from '@audience-sync/service/idempotency'
 import type { Logger } from '@audience-sync/service/log'
 import { startLoop } from '@audience-sync/service/loop'
@@ -29,6 +29,7 @@ import { checkSizes } from './size-check.ts'
 
 export const configSchema = z.object({
   ...baseConfig,
+  ...consumerConfig,
   PORT: zPort(8083),
   BEHAVIOR_EXPORT_URL: z.url().describe('where behavior-export listens'),
   CONNECTIONS_URL: z.url().describe('where connections listens'),

@@ -18,7 +18,7 @@ export const configSchema = z.object({
 export type Config = z.output<typeof configSchema>
 
 export const start = (
-  config: Omit<Config, 'LOG_LEVEL' | 'BUS' | 'KAFKA_BROKERS' | 'SERVICE_KEY' | 'SERVICE_JWKS'>,
+  config: Omit<Config, 'LOG_LEVEL' | 'BUS' | 'KAFKA_BROKERS' | 'SERVICE_KEY' | 'SERVICE_JWKS' | 'DEAD_LETTER_KEY'>,
   parts: Omit<ConnectorServiceParts, 'destination'>,
 ) => {
   const onAlarm = (alarm: object) => parts.log.warn(alarm, 'somebody should look at Meta’s API')

@@ -13,8 +13,11 @@ await runMain(async (env) => {
   const config = loadConfig(configSchema, env)
   const log = createLogger({ name: NAME, level: config.LOG_LEVEL })
   const tokens = createServiceTokens({ name: NAME, privateJwk: config.SERVICE_KEY, jwks: config.SERVICE_JWKS })
+  const deadLetterKey = Buffer.from(config.DEAD_LETTER_KEY, 'base64url')
   const transport =
-    config.BUS === 'kafka' ? kafkaTransport({ brokers: config.KAFKA_BROKERS ?? [], clientId: NAME, log }) : embeddedTransport({ url: config.DATABASE_URL, log })
+    config.BUS === 'kafka'
+      ? kafkaTransport({ brokers: config.KAFKA_BROKERS ?? [], clientId: NAME, log, deadLetterKey })
+      : embeddedTransport({ url: config.DATABASE_URL, log, deadLetterKey })
   const running = await start(config, { log, transport, tokens })
   return {
     name: NAME,

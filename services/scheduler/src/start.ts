@@ -8,7 +8,7 @@
 import { openDatabase } from '@audience-sync/db/database'
 import type { Transport } from '@audience-sync/events/transport'
 import { buildApp } from '@audience-sync/service/app'
-import { baseConfig, zInteger, zPort } from '@audience-sync/service/config'
+import { baseConfig, consumerConfig, zInteger, zPort } from '@audience-sync/service/config'
 import type { Logger } from '@audience-sync/service/log'
 import { startLoop } from '@audience-sync/service/loop'
 import type { Running } from '@audience-sync/service/run'
@@ -20,6 +20,7 @@ import { scheduleRoutes } from './routes.ts'
 
 export const configSchema = z.object({
   ...baseConfig,
+  ...consumerConfig,
   PORT: zPort(8084),
   TICK_MS: zInteger({ min: 10, max: 60_000, fallback: 1_000 }).describe('how often due schedules are looked for, in milliseconds'),
 })
