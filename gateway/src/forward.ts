@@ -3,7 +3,7 @@
  * waits for room in the audit log → the body streams through, counted, with a token of ours in place of the caller's credential →
  * the answer streams back → a change is noted in the audit log, however it ended.
  */
-import type { IncomingHttpHeaders } from 'node:http'
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { Readable } from 'node:stream'
 import { AppError } from '@audience-sync/errors/app-error'
 import { traceparent } from '@audience-sync/service/otel'
@@ -34,9 +34,7 @@ const CLIENT_WENT_AWAY = 499
 const PASSED_ON = ['accept', 'accept-language', 'content-type', 'idempotency-key', 'if-match', 'if-none-match', 'last-event-id', 'user-agent'] as const
 /** What of a service's headers a caller is not told: those of the connection, and those that are the gateway's to say. */
 const NOT_PASSED_BACK = new Set(
-  'connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade server x-powered-by x-request-id cache-control ratelimit ratelimit-policy'.split(
-    ' ',
-  ),
+  'connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade server x-powered-by x-request-id cache-control'.split(' '),
 )
 
 export interface ForwardOptions {
@@ -78,16 +76,32 @@ export async function forward(app: FastifyInstance, { urls, credentials, audit, 
     return { limit, timeoutMs: BULK_TIMEOUT_MS, pace: (bytes) => limits.bytes(tenantId, own, bytes) }
   }
 
-  app.addHook('onRequest', async (request, reply) => {
+  const streams = new Set<ServerResponse>()
+  function openStream({ principal }: FastifyRequest, { raw }: FastifyReply): void {
+    const give = limits.stream(principal.tenantId, principal.limits)
+    streams.add(raw)
+    raw.once('close', () => {
+      give()
+      streams.delete(raw)
+    })
+  }
+  // They would keep a stopping server waiting for ever; their readers come back to another pod.
+  app.addHook('preClose', async () => {
+    for (const stream of streams) stream.destroy()
+  })
+
+  app.addHook('onRequest', (request, reply, done) => {
     const route = request.routeOptions.config.forward
-    if (!route) return
+    if (!route) return done()
     if (!isPlainPath(pathOf(request))) throw new AppError('not_found', 'There is nothing at this path.')
     if (hasBody(request)) checkBody(request, route, rulesOf(request, route).limit)
     if (route.kind === 'bulk' || route.kind === 'stream') request.raw.socket.setTimeout(IDLE_TIMEOUT_MS) // the server's own 10 s are for the rest
-    if (route.kind === 'stream') reply.raw.once('close', limits.stream(request.principal.tenantId, request.principal.limits))
-    if (isRead(request) || route.public) return
-    await audit.room()
-    reply.raw.once('close', () => note(audit, request, reply))
+    if (route.kind === 'stream') openStream(request, reply)
+    if (isRead(request) || route.public) return done()
+    audit.room().then(() => {
+      reply.raw.once('close', () => note(audit, request, reply))
+      done()
+    }, done)
   })
 
   for (const route of forwardedRoutes) {

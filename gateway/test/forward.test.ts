@@ -112,7 +112,7 @@ test('what a service says of itself does not come through, and every answer has 
   ])
     expect(Object.fromEntries(one.headers)).toMatchObject({
       'cache-control': 'no-store',
-      'content-security-policy': "default-src 'none';frame-ancestors 'none'",
+      'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
       'strict-transport-security': 'max-age=63072000; includeSubDomains',
       'x-content-type-options': 'nosniff',
       'referrer-policy': 'no-referrer',
