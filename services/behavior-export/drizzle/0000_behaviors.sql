@@ -76,6 +76,8 @@ CREATE TABLE "parked_event" (
 	"id" uuid PRIMARY KEY NOT NULL,
 	"tenant_id" uuid NOT NULL,
 	"behavior" text NOT NULL,
+	"key" text NOT NULL,
+	"headers" jsonb NOT NULL,
 	"message" "bytea" NOT NULL,
 	"parked_at" timestamp with time zone NOT NULL
 );

@@ -37,18 +37,19 @@ export async function requireBehavior(tx: Tx, id: string): Promise<BehaviorRow> 
   return rows[0]
 }
 
-/** Numbers of behaviors by UUID or key; unknown ones are left out. */
-export async function findBehaviorNumbers(
-  tx: Tx,
-  tenant: Tenant,
-  uuids: readonly string[],
-  keys: readonly string[],
-): Promise<{ no: number; id: string; key: string }[]> {
+/** Numbers of behaviors as events name them, `id:<uuid>` or `key:<key>`; unknown ones are left out. */
+export async function findBehaviorNumbers(tx: Tx, tenant: Tenant, references: readonly string[]): Promise<Map<string, number>> {
+  const named = (prefix: string) => references.flatMap((reference) => (reference.startsWith(prefix) ? [reference.slice(prefix.length)] : []))
   const { rows } = await tx.query<{ no: number; id: string; key: string }>(
     'SELECT no, id, key FROM behavior WHERE tenant_no = $1 AND (id = ANY($2::uuid[]) OR key = ANY($3::text[]))',
-    [tenant.no, uuids, keys],
+    [tenant.no, named('id:'), named('key:')],
   )
-  return rows
+  return new Map(
+    rows.flatMap(({ no, id, key }): [string, number][] => [
+      [`id:${id}`, no],
+      [`key:${key}`, no],
+    ]),
+  )
 }
 
 /** Newest first; `before` is the id of the last one of the page before. */

@@ -163,7 +163,9 @@ export const parkedEvent = pgTable(
     tenantId: uuid('tenant_id').notNull(),
     /** `id:<uuid>` or `key:<key>`, as the event named it. */
     behavior: text().notNull(),
-    /** The whole message in protobuf; customer ids, no identifiers. */
+    /** As received, for the dead letters; customer ids, no identifiers. */
+    key: text().notNull(),
+    headers: jsonb().$type<Record<string, string>>().notNull(),
     message: bytea().notNull(),
     parkedAt: at('parked_at').notNull(),
   },

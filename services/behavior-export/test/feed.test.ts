@@ -223,7 +223,10 @@ describe('C13 purposes', () => {
 })
 
 describe('C10 suppressions', () => {
-  const log = (after: string, limit = 10_000) => f.db.tx((tx) => suppressionsPage(tx, readPosition(after), limit))
+  const log = async (after: string, limit = 10_000) => {
+    await f.changes()
+    return f.db.tx((tx) => suppressionsPage(tx, readPosition(after), limit))
+  }
 
   test('a fetch before the opt-out stands at an earlier position than its tombstone, one after it does not', async () => {
     await f.joins([['opt', true]])

@@ -104,7 +104,7 @@ export const Customer = z
   .object({
     customerId: z.string(),
     occurredAt: time.nullable().meta({ description: 'as of when the identifiers are; null: only memberships are known' }),
-    identifiers: z.record(z.enum(identifierGroups), z.object({ usable: z.boolean() })).meta({ description: 'groups in which something was given' }),
+    identifiers: z.partialRecord(z.enum(identifierGroups), z.object({ usable: z.boolean() })).meta({ description: 'groups in which something was given' }),
     unusable: z.array(z.object({ field: z.string(), code: z.string() })),
     consent: Consent,
     consentAt: time.nullable(),

@@ -79,7 +79,7 @@ async function locked(tx: Tx, tenant: Tenant, ids: readonly string[]): Promise<{
   return { rows: [...rows, ...(await lockCustomers(tx, tenant, missing))], erased }
 }
 
-const stateOf = (row: CustomerRow): CustomerState => ({
+export const stateOf = (row: CustomerRow): CustomerState => ({
   no: row.no,
   occurredAt: row.occurred_ms,
   consentAt: row.consent_ms,

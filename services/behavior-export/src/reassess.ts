@@ -1,0 +1,51 @@
+/**
+ * After a tenant's default country changed: national phone numbers become usable or not, and silence becomes consent or not.
+ * Every customer is looked at again, a page a transaction; the tenant's row remembers how far that went.
+ */
+import { groupBit } from '@audience-sync/contracts/people'
+import type { Database } from '@audience-sync/db/database'
+import { permission } from '@audience-sync/destination-kit/consent'
+import type { DekStore } from '@audience-sync/vault/dek-store'
+import { announceBehaviors, type Loss, suppress } from './announce.ts'
+import { type CustomerState, lockCustomersAfter, storeCustomers } from './ingest/customer-rows.ts'
+import { stateOf } from './ingest/customers.ts'
+import { assess } from './people/assess.ts'
+import { openIdentifiers } from './people/identifiers.ts'
+import { findTenant } from './tenants.ts'
+
+const PAGE = 2_000 // decrypting and judging them takes a tenth of a second
+
+/** One page of each tenant that needs it. True: more is waiting. */
+export async function reassess(db: Database, vault: DekStore): Promise<boolean> {
+  const { rows } = await db.tx((tx) => tx.query<{ id: string }>('SELECT id FROM tenant WHERE reassess_after IS NOT NULL'))
+  for (const { id } of rows) await reassessPage(db, vault, id)
+  return rows.length > 0
+}
+
+const reassessPage = (db: Database, vault: DekStore, tenantId: string) =>
+  db.tenant(tenantId, async (tx) => {
+    const { rows: due } = await tx.query<{ reassess_after: number }>(
+      'SELECT reassess_after FROM tenant WHERE id = $1 AND reassess_after IS NOT NULL FOR UPDATE',
+      [tenantId],
+    )
+    const tenant = await findTenant(tx, vault, tenantId)
+    if (!tenant || !due[0]) return
+    const rows = await lockCustomersAfter(tx, tenant, due[0].reassess_after, PAGE)
+    const states: CustomerState[] = []
+    const losses: Loss[] = []
+    for (const row of rows) {
+      const before = stateOf(row)
+      const given = permission(before.consent, row.country ?? undefined, tenant.defaultCountry)
+      const identifiers = row.identifiers ? await openIdentifiers(vault, tx, tenantId, row.no, row.identifiers) : undefined
+      const seen = identifiers ? assess(tenant, identifiers, row.value ?? undefined, before.consent) : { purposes: given.purposes }
+      const after = { ...before, ...seen }
+      if (after.purposes === before.purposes && after.groups === before.groups) continue
+      states.push({ ...after, feedChanged: true })
+      const lost = before.purposes & ~after.purposes
+      if (lost && before.groups & ~groupBit('consent')) losses.push({ customerNo: row.no, purposes: lost, reason: given.adsReason ?? 'consent_denied' })
+    }
+    await announceBehaviors(tx, tenant, await storeCustomers(tx, tenant, states))
+    await suppress(tx, tenant, losses)
+    const last = rows.reduce((highest, { no }) => Math.max(highest, no), 0)
+    await tx.query('UPDATE tenant SET reassess_after = $2 WHERE id = $1', [tenantId, rows.length > 0 ? last : null])
+  })

@@ -1,0 +1,213 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Body, type Service, startService } from './service.ts'
+
+let s: Service
+let behaviorId = ''
+beforeAll(async () => {
+  s = await startService()
+  behaviorId = (await s.call('POST', '/v1/behaviors', { key: 'comfort', name: 'Comfort Seekers' })).body.id
+})
+afterAll(() => s.stop())
+
+const AT = '2026-11-01T10:00:00Z'
+const members = () => `/v1/behaviors/${behaviorId}/members`
+
+describe('behaviors', () => {
+  test('are made, read, described anew and listed', async () => {
+    const made = await s.call('POST', '/v1/behaviors', { key: 'price', name: ' Price Hunters ', kind: 'suggested', description: 'd' })
+    expect(made).toMatchObject({ status: 201, body: { id: expect.stringMatching(/^beh_/), key: 'price', name: 'Price Hunters', kind: 'suggested' } })
+    const path = `/v1/behaviors/${made.body.id}`
+    expect(await s.call('PATCH', path, { name: 'Hunters' })).toMatchObject({ status: 200, body: { name: 'Hunters', description: 'd' } })
+    expect(await s.call('GET', path)).toMatchObject({ status: 200, body: { name: 'Hunters', members: 0 } })
+    const first = await s.call('GET', '/v1/behaviors?limit=1')
+    expect(first.body).toMatchObject({ data: [{ key: 'price' }], nextCursor: expect.any(String) })
+    const second = await s.call('GET', `/v1/behaviors?limit=1&cursor=${first.body.nextCursor}`)
+    expect(second.body).toMatchObject({ data: [{ key: 'comfort' }], nextCursor: null })
+  })
+
+  test('a key is given once', async () => {
+    expect(await s.call('POST', '/v1/behaviors', { key: 'comfort', name: 'again' })).toMatchObject({ status: 409, body: { code: 'behavior_key_taken' } })
+  })
+
+  test('the same Idempotency-Key makes one, with another body it is refused', async () => {
+    const once = () => s.call('POST', '/v1/behaviors', { key: 'once', name: 'Once' }, { headers: { 'idempotency-key': 'k1' } })
+    const [first, second] = [await once(), await once()]
+    expect([first.status, second.body]).toEqual([201, first.body])
+    const other = await s.call('POST', '/v1/behaviors', { key: 'twice', name: 'Once' }, { headers: { 'idempotency-key': 'k1' } })
+    expect(other).toMatchObject({ status: 422, body: { code: 'idempotency_key_reused' } })
+  })
+
+  test('unknown, foreign and malformed ids are the same 404', async () => {
+    const tenantId = await s.newTenant()
+    const answers = await Promise.all([
+      s.call('GET', '/v1/behaviors/beh_01932f1c-7a4e-7cc1-9b1f-3d5f6a7b8c9d'),
+      s.call('GET', `/v1/behaviors/${behaviorId}`, undefined, { tenantId }),
+      s.call('GET', '/v1/behaviors/comfort'),
+      s.ndjson(members(), [], { tenantId }),
+    ])
+    expect(answers.map(({ status, body }) => [status, body.code])).toEqual(Array(4).fill([404, 'not_found']))
+  })
+
+  test('each route asks for its scope', async () => {
+    const wrong = { scopes: ['audiences:read'] }
+    const answers = await Promise.all([
+      s.call('GET', '/v1/behaviors', undefined, wrong),
+      s.call('POST', members(), { changes: [] }, wrong),
+      s.call('GET', '/v1/customers/c_1', undefined, wrong),
+      s.call('POST', '/v1/privacy/erasures', { customerId: 'c' }, wrong),
+    ])
+    expect(answers.map(({ status }) => status)).toEqual([403, 403, 403, 403])
+  })
+
+  test('a tenant that we have not heard of is asked to come again', async () => {
+    const answer = await s.call('GET', '/v1/behaviors', undefined, { tenantId: '01932f1c-7a4e-7cc1-9b1f-3d5f6a7b8c9d' })
+    expect(answer).toMatchObject({ status: 503, body: { code: 'service_unavailable' } })
+    expect(answer.headers.get('retry-after')).toBe('1')
+  })
+})
+
+describe('bulk', () => {
+  test('bad lines are told by number and code, good ones are stored', async () => {
+    const answer = await s.ndjson(members(), [
+      { customerId: 'b_1', member: true, occurredAt: AT },
+      '{"customerId": "b_2"',
+      '',
+      { customerId: 'b_3', member: true, occurredAt: '2026-11-01T12:05:01Z' },
+      { customerId: 'b_4', member: 'yes', occurredAt: AT },
+      { customerId: 'b_1', member: false, occurredAt: '2026-11-01T09:00:00Z' },
+      { customerId: 'b_5', member: true, occurredAt: AT },
+    ])
+    expect(answer.status).toBe(200)
+    expect(answer.body).toMatchObject({ received: 6, changed: 2, stale: 1, rejected: 3 })
+    expect(answer.body.errors.map((error: { line: number; code: string }) => [error.line, error.code])).toEqual([
+      [2, 'line_malformed'],
+      [4, 'occurred_at_in_future'],
+      [5, 'line_malformed'],
+    ])
+  })
+
+  test('JSON documents too, and another document is refused', async () => {
+    const changes = [{ customerId: 'j_1', member: true, occurredAt: AT }]
+    expect(await s.call('POST', members(), { changes })).toMatchObject({ status: 200, body: { received: 1, changed: 1, stale: 0, rejected: 0, errors: [] } })
+    expect(await s.call('POST', members(), { customers: changes })).toMatchObject({ status: 400, body: { code: 'validation_failed' } })
+    expect(await s.call('POST', members(), undefined, { raw: 'x', headers: { 'content-type': 'text/plain' } })).toMatchObject({
+      status: 415,
+      body: { code: 'unsupported_media_type' },
+    })
+    expect(await s.call('POST', `${members()}?atomic=maybe`, { changes })).toMatchObject({ status: 400, body: { code: 'validation_failed' } })
+  })
+
+  test('atomic: one bad line refuses all', async () => {
+    const bad = [{ customerId: 'a_1', member: true, occurredAt: AT }, 'nonsense']
+    expect(await s.ndjson(`${members()}?atomic=true`, bad)).toMatchObject({
+      status: 400,
+      body: { code: 'validation_failed', received: 2, rejected: 1, errors: [{ line: 2, code: 'line_malformed' }] },
+    })
+    expect(await s.call('GET', '/v1/customers/a_1')).toMatchObject({ status: 404 })
+    expect(await s.ndjson(`${members()}?atomic=true`, bad.slice(0, 1))).toMatchObject({ status: 200, body: { changed: 1 } })
+    expect(await s.call('GET', '/v1/customers/a_1')).toMatchObject({ status: 200 })
+  })
+
+  test('a JSON document over 10 MiB is too large, NDJSON of that size is not', async () => {
+    const line = (n: number) => `${JSON.stringify({ customerId: `big_${n % 500}`, member: true, occurredAt: AT })}${' '.repeat(500)}\n`
+    async function* body() {
+      for (let n = 0; n < 20_000; n += 100) yield Buffer.from(Array.from({ length: 100 }, (_, i) => line(n + i)).join(''))
+    }
+    expect(await s.ndjson(members(), ReadableStream.from(body()) as unknown as Body)).toMatchObject({
+      status: 200,
+      body: { received: 20_000, changed: 500, rejected: 0 },
+    })
+    expect(await s.call('POST', members(), undefined, { raw: `{"changes":[${' '.repeat(10 * 1024 ** 2)}]}` })).toMatchObject({
+      status: 413,
+      body: { code: 'payload_too_large' },
+    })
+  })
+
+  test('customers: an empty one is refused, an unusable identifier is told and the rest stored', async () => {
+    const answer = await s.ndjson('/v1/customers', [
+      { customerId: 'u_1', identifiers: {}, occurredAt: AT },
+      { customerId: 'u_2', identifiers: { email: 'u2@example.com', phone: '0151 123' }, consent: { adUserData: 'granted' }, value: 3, occurredAt: AT },
+    ])
+    expect(answer.body).toMatchObject({
+      received: 2,
+      changed: 1,
+      rejected: 1,
+      errors: [
+        { line: 1, code: 'customer_empty' },
+        { line: 2, code: 'phone_not_e164' },
+      ],
+    })
+    expect((await s.call('GET', '/v1/customers/u_2')).body).toEqual({
+      customerId: 'u_2',
+      occurredAt: '2026-11-01T10:00:00.000Z',
+      identifiers: { email: { usable: true }, phone: { usable: false }, value: { usable: true }, consent: { usable: true } },
+      unusable: [{ field: 'phone', code: 'phone_not_e164' }],
+      consent: { adUserData: 'granted', adPersonalization: 'unspecified', crm: 'unspecified', saleShareOptOut: false },
+      consentAt: '2026-11-01T10:00:00.000Z',
+      maySendTo: ['ads', 'ads_ldu', 'crm'],
+      value: 3,
+      behaviors: [],
+    })
+  })
+})
+
+describe('consent, health, erasure', () => {
+  test('consent by PUT counts from now on; the unknown are not found', async () => {
+    await s.ndjson('/v1/customers', [{ customerId: 'k_1', identifiers: { email: 'k1@example.com' }, occurredAt: AT }])
+    const answer = await s.call('PUT', '/v1/customers/k_1/consent', { adUserData: 'denied' })
+    expect(answer).toMatchObject({ status: 200, body: { maySendTo: ['crm'], consent: { adUserData: 'denied' } } })
+    expect(await s.call('PUT', '/v1/customers/k_2/consent', {})).toMatchObject({ status: 404 })
+    expect(await s.call('PUT', '/v1/customers/k_1/consent', { ads: 'denied' })).toMatchObject({ status: 400 })
+  })
+
+  test('health counts what stands in the way', async () => {
+    const { body } = await s.call('POST', '/v1/behaviors', { key: 'health', name: 'Health' })
+    await s.ndjson('/v1/customers', [
+      { customerId: 'h_1', identifiers: { email: 'h1@example.com', phone: '+14155550100' }, occurredAt: AT },
+      { customerId: 'h_2', identifiers: { email: 'nobody', emails: ['nobody', 'h2@example.com'] }, occurredAt: AT, consent: { adPersonalization: 'denied' } },
+      { customerId: 'h_3', identifiers: { phone: '12' }, occurredAt: AT, consent: { saleShareOptOut: true } },
+    ])
+    await s.ndjson(
+      `/v1/behaviors/${body.id}/members`,
+      ['h_1', 'h_2', 'h_3', 'h_4'].map((customerId) => ({ customerId, member: true, occurredAt: AT })),
+    )
+    expect((await s.call('GET', `/v1/behaviors/${body.id}/health`)).body).toMatchObject({
+      members: 4,
+      unknown: 1,
+      unmatchable: 2,
+      sendable: { ads: 2, ads_ldu: 3, crm: 4 },
+      suppressed: { consent_denied: 1, opted_out: 1 },
+      identifiers: { email: { present: 2, usable: 2, unusable: { email_malformed: 2 } }, phone: { present: 2, usable: 1, unusable: { phone_not_e164: 1 } } },
+    })
+  })
+
+  test('an erased person is gone, stays gone, and the second request is the first', async () => {
+    await s.ndjson('/v1/customers', [{ customerId: 'e_1', identifiers: { email: 'canary-erased@example.com' }, occurredAt: AT }])
+    await s.ndjson(members(), [{ customerId: 'e_1', member: true, occurredAt: AT }])
+    const { body: known } = await s.call('POST', '/internal/v1/customers/resolve', { customerIds: ['e_1'] })
+    const asked = await s.call('POST', '/v1/privacy/erasures', { customerId: 'e_1' })
+    expect(asked).toMatchObject({ status: 202, body: { status: 'pending_destination', purged: { customers: 1, memberships: 1 } } })
+    expect((await s.call('POST', '/v1/privacy/erasures', { customerId: 'e_1' })).body).toEqual(asked.body)
+    expect((await s.call('GET', `/v1/privacy/erasures/${asked.body.id}`)).body).toEqual(asked.body)
+    expect(await s.call('GET', '/v1/customers/e_1')).toMatchObject({ status: 404 })
+    for (const [path, line] of [
+      [members(), { customerId: 'e_1', member: true, occurredAt: '2026-11-01T11:00:00Z' }],
+      ['/v1/customers', { customerId: 'e_1', identifiers: { email: 'canary-erased@example.com' }, occurredAt: '2026-11-01T11:00:00Z' }],
+    ] as const)
+      expect((await s.ndjson(path, [line])).body).toMatchObject({ changed: 0, rejected: 1, errors: [{ line: 1, code: 'erased' }] })
+    expect(await s.call('GET', '/v1/customers/e_1')).toMatchObject({ status: 404 })
+    const no = known.customers[0].no
+    const fetched = await s.call('POST', `/internal/v1/behaviors/${behaviorId}/fetch`, { customers: [no], purpose: 'crm' })
+    expect(fetched.body.verdicts).toEqual([{ verdict: 'suppressed', no, reason: 'erased' }])
+    const left = await s.database.admin(`SELECT FROM behavior_export.customer WHERE customer_id = 'e_1' OR no = $1 AND identifiers IS NOT NULL`, [no])
+    expect(left).toEqual([])
+  })
+
+  test('the erasure of somebody we never knew is complete, and keeps them out', async () => {
+    expect(await s.call('POST', '/v1/privacy/erasures', { customerId: 'never' })).toMatchObject({ status: 202, body: { status: 'completed' } })
+    expect((await s.ndjson(members(), [{ customerId: 'never', member: true, occurredAt: AT }])).body).toMatchObject({
+      rejected: 1,
+      errors: [{ code: 'erased' }],
+    })
+  })
+})
