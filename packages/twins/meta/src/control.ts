@@ -141,8 +141,8 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
         resetWorld(world, freshAccounts())
         return reply.code(204).send()
       })
-      control.all('/*', async (_request, reply) => reply.code(404).send({ error: 'no such control route' }))
       control.post('/authorize', async (request) => ({ redirectUrl: authorize(world, readBody(request, authorization)) }))
+      control.all('/*', async (_request, reply) => reply.code(404).send({ error: 'no such control route' }))
     },
     { prefix: '/_twin' },
   )
