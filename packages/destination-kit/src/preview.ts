@@ -38,10 +38,8 @@ export interface Preview {
 
 export interface PreviewMember {
   readonly customerId: string
-  /** By the platform's key; of the first row, where several e-mail addresses make several. */
-  readonly sent: Readonly<Record<string, string>>
-  /** The other rows, where there are any. */
-  readonly sentToo?: readonly Readonly<Record<string, string>>[]
+  /** By the platform's key; a list where the person's rows differ (several e-mail addresses). */
+  readonly sent: Readonly<Record<string, string | readonly string[]>>
   readonly dropped: readonly DroppedField[]
   readonly rejected: Code | null
 }
@@ -98,6 +96,10 @@ const shownRequest = (origin: string, { method, path, headers, body }: EncodedRe
 })
 
 function shownMember<S>({ manifest }: Destination<S>, { customerId }: Person, { sets, dropped, rejected }: Prepared): PreviewMember {
-  const [sent = {}, ...sentToo] = sets.map((set) => Object.fromEntries(manifest.keys.flatMap(({ name }, key) => (set[key] ? [[name, set[key]] as const] : []))))
-  return { customerId, sent, ...(sentToo.length > 0 && { sentToo }), dropped, rejected }
+  const sent = manifest.keys.flatMap(({ name }, key) => {
+    const values = [...new Set(sets.flatMap((set) => set[key] || []))]
+    const [only] = values
+    return only === undefined ? [] : [[name, values.length === 1 ? only : values] as const]
+  })
+  return { customerId, sent: Object.fromEntries(sent), dropped, rejected }
 }

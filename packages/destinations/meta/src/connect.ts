@@ -13,6 +13,7 @@ import { type Http, required } from './client.ts'
 import { type Alarm, failureOf, failureOfSilence } from './failure.ts'
 import { farAccount, farAccountFields } from './far-account.ts'
 import { isRecord, listOf, numberOf, textOf } from './json.ts'
+import { currentVersion } from './manifest.ts'
 
 export interface MetaConnectOptions {
   /** `https://www.facebook.com`: where people see the dialog. */
@@ -28,7 +29,6 @@ export interface MetaConnectOptions {
   readonly onAlarm?: (alarm: Alarm) => void
 }
 
-const currentVersion = 'v26.0'
 /** What the classic dialog asks for; all but the first may be declined. */
 const classicScopes = ['ads_management', 'ads_read', 'business_management']
 const requiredScopes = ['ads_management']

@@ -8,12 +8,9 @@ import { metaAudiences } from './audiences.ts'
 import { createGraph, type Http } from './client.ts'
 import { encode } from './encode.ts'
 import type { Alarm } from './failure.ts'
-import { type MetaSettings, metaManifest } from './manifest.ts'
+import { currentVersion, type MetaSettings, metaManifest } from './manifest.ts'
 import { lane, prepare } from './payload.ts'
 import { push } from './push.ts'
-
-/** Newest version on 2026-11-23; Marketing API versions live 11 to 13 months (vendors/meta.md §0). */
-const currentVersion = 'v26.0'
 
 export interface MetaDestinationOptions {
   /** Scheme and host: `https://graph.facebook.com`, or a twin. */

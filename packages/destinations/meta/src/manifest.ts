@@ -2,6 +2,9 @@
 import type { KeyDefinition, Manifest, QuotaDefinition } from '@audience-sync/destination-kit/contract'
 import { z } from 'zod'
 
+/** Newest on 2026-11-23; Marketing API versions live 11 to 13 months (vendors/meta.md §0). */
+export const currentVersion = 'v26.0'
+
 export const MetaSettings = z.strictObject({
   customerFileSource: z
     .enum(['USER_PROVIDED_ONLY', 'PARTNER_PROVIDED_ONLY', 'BOTH_USER_AND_PARTNER_PROVIDED'])
@@ -118,8 +121,7 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
     { title: 'Patience', text: 'Meta usually shows a change within 24 hours, later after many removals.' },
   ],
   sizeBands: [
-    { upTo: 99, band: 'below_minimum', text: 'Meta needs 100 people; wait for more customers to match, or combine similar behaviors.' },
-    { upTo: 999, band: 'small', text: 'Consider combining related behaviors, or lookalikes.' },
+    { upTo: 999, band: 'too_small', text: 'Consider combining related behaviors, or using lookalikes.' },
     { upTo: 50_000, band: 'ideal', text: 'A good size for targeted campaigns with good reach.' },
     { upTo: null, band: 'large', text: 'Consider splitting into more specific behaviors for better targeting.' },
   ],

@@ -65,8 +65,25 @@ describe('preview', () => {
   })
 
   test('several e-mail addresses are several rows', () => {
-    const { members } = previewRequests(meta, { operation: 'add', members: [{ ...ann, identifiers: { emails: ['a@example.com', 'b@example.com'] } }] })
-    expect(members[0]).toMatchObject({ sent: { EMAIL: sha256('a@example.com') }, sentToo: [{ EMAIL: sha256('b@example.com') }] })
+    const { requests, members } = previewRequests(meta, {
+      operation: 'add',
+      identifiers: ['email', 'phone'],
+      members: [{ ...ann, identifiers: { emails: ['a@example.com', 'b@example.com'], phone: '+14155550100' } }],
+    })
+    const [one, other, phone] = ['a@example.com', 'b@example.com', '14155550100'].map(sha256)
+    expect(members[0]?.sent).toEqual({ EMAIL: [one, other], PHONE: phone })
+    expect(requests).toMatchObject([
+      {
+        body: {
+          payload: {
+            data: [
+              [one, phone],
+              [other, phone],
+            ],
+          },
+        },
+      },
+    ])
   })
 
   test('settings that do not fit are refused by name', () => {
