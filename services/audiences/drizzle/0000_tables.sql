@@ -1,8 +1,9 @@
 CREATE TABLE "size_check" (
 	"audience_no" integer PRIMARY KEY NOT NULL,
 	"tenant_id" uuid NOT NULL,
-	"not_before" timestamp with time zone DEFAULT now() NOT NULL,
-	"wanted_at" timestamp with time zone DEFAULT now() NOT NULL
+	"due_at" timestamp with time zone,
+	"wanted_at" timestamp with time zone DEFAULT now() NOT NULL,
+	"counted_at" timestamp with time zone
 );
 --> statement-breakpoint
 CREATE TABLE "tenant_default" (
@@ -11,4 +12,4 @@ CREATE TABLE "tenant_default" (
 	"occurred_at" timestamp with time zone NOT NULL
 );
 --> statement-breakpoint
-CREATE INDEX "size_check_due" ON "size_check" USING btree ("not_before");
+CREATE INDEX "size_check_due" ON "size_check" USING btree ("due_at") WHERE due_at IS NOT NULL;

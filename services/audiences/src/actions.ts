@@ -1,5 +1,5 @@
 /**
- * What a user may wish of an audience or a run. Each locks the audience, refuses what its state forbids, and leaves a wish: a queued
+ * What a user may wish of an audience or a run. Each change locks the audience, refuses what its state forbids, and leaves a wish: a queued
  * run, or a request that the lease holder acts on (SYNC.md C15).
  */
 import { uuidOf } from '@audience-sync/contracts/ids'
@@ -15,11 +15,14 @@ import { and, eq, ne } from 'drizzle-orm'
 import { checkChoices } from './check-new.ts'
 import { type Destinations, destinationAt, parseSettings } from './destinations.ts'
 import { wantSizeCheck } from './size-check.ts'
-import { announceAudience, lockAudience } from './store.ts'
+import { announceAudience, findAudience, lockAudience } from './store.ts'
 
-/** A new run, or the one that is queued already: a hundred callers make at most two (API.md «Refresh»). */
+/**
+ * A new run, or the one that is queued already: a hundred callers make at most two (API.md «Refresh»). The audience is not locked:
+ * a pause that comes between only ends the queued run, and callers wait for each other no longer than they must.
+ */
 export async function refresh(tx: Tx, audienceId: string, mode: Mode): Promise<RunRow> {
-  const row = await lockAudience(tx, audienceId)
+  const row = await findAudience(tx, audienceId)
   refuseDeleting(row)
   if (row.pausedAt) throw new AppError('audience_paused', 'The audience is paused.')
   if (await heldRun(tx, row.no)) throw new AppError('audience_held', 'A run of this audience is held by the brake.')

@@ -63,7 +63,7 @@ export async function checkNew(peers: Peers, destinations: Destinations, tenantI
   const connectionId = uuidOf('connection', account.connectionId)
   if (!connectionId) throw new AppError('service_unavailable', 'connections answered without a connection.')
 
-  const eligible = await peers.eligible(tenantId, behaviorId, manifest.purpose(settings), groupsOf(asked.identifiers), minimumSize)
+  const { eligible } = await peers.eligible(tenantId, behaviorId, manifest.purpose(settings), groupsOf(asked.identifiers), minimumSize)
   return {
     asked,
     manifest,

@@ -10,6 +10,7 @@ import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
 import { setStatus } from '@audience-sync/sync-engine/store/status'
 import { and, eq, isNull } from 'drizzle-orm'
 import { wantSizeCheck } from './size-check.ts'
+import { MENDABLE } from './status.ts'
 
 const REALTIME_DELAY_MS = 3_000 // DESIGN.md §2.2: debounced to a few seconds
 
@@ -61,8 +62,6 @@ async function behaviorUpdated(tx: Tx, behaviorId: string): Promise<void> {
 
 /** Statuses of a connection that stop its audiences → what they then say. */
 const GONE: Record<string, string> = { expired: 'connection_expired', revoked: 'connection_revoked' }
-/** What a run waits for that a connection can mend. */
-const MENDED = ['connection_expired', 'connection_revoked', 'terms_not_signed', 'permission_denied', 'account_not_selected']
 
 async function connectionChanged(tx: Tx, connectionId: string, status: string): Promise<void> {
   const rows = await orm(tx)
@@ -78,9 +77,9 @@ async function connectionChanged(tx: Tx, connectionId: string, status: string): 
 }
 
 async function mended(tx: Tx, row: AudienceRow): Promise<void> {
-  await tx.query(`UPDATE run SET not_before = now() WHERE audience_no = $1 AND status = 'waiting' AND wait_reason->>'code' = ANY($2)`, [row.no, MENDED])
+  await tx.query(`UPDATE run SET not_before = now() WHERE audience_no = $1 AND status = 'waiting' AND wait_reason->>'code' = ANY($2)`, [row.no, [...MENDABLE]])
   const { code } = (row.statusReason ?? {}) as { code?: string }
-  if (row.status === 'error' && code && MENDED.includes(code)) await setStatus(tx, row, row.settleAt || !row.externalId ? 'pending' : 'active')
+  if (row.status === 'error' && code && MENDABLE.has(code)) await setStatus(tx, row, row.settleAt || !row.externalId ? 'pending' : 'active')
 }
 
 /** Another country reads national phone numbers differently: what was sent may be wrong now (C9). */

@@ -7,6 +7,7 @@ import { requestRun } from '@audience-sync/sync-engine/requests'
 import { audience } from '@audience-sync/sync-engine/schema'
 import { type AudienceRow, readAudience } from '@audience-sync/sync-engine/store/rows'
 import type { CheckedAudience } from './check-new.ts'
+import { wantSizeCheck } from './size-check.ts'
 import { announceAudience } from './store.ts'
 import { defaultCountryOf } from './tenant-default.ts'
 
@@ -47,6 +48,7 @@ export async function createAudience(tx: Tx, tenantId: string, checked: CheckedA
   })
   if (asked.start && !tooSmall) await requestRun(tx, { audience: row, trigger: 'created', traceparent: traceparent() })
   await announceAudience(tx, row.no, 'created')
+  await wantSizeCheck(tx, [row])
   return readAudience(tx, row.no)
 }
 

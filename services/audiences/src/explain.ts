@@ -1,14 +1,16 @@
 /**
- * Why is this person there, or not: what behavior-export says of them now, beside what the ledger says that the far side was told.
- * Nothing is decrypted and nobody's identifiers are fetched.
+ * Why is this person there, or not: what behavior-export says of them now, beside what the ledger says that the far side was told;
+ * and, by the very rule that a run decides with, what would be said next. Nothing is decrypted, nobody's identifiers are fetched.
  */
 
 import { publicId } from '@audience-sync/contracts/ids'
 import type { FeedRow } from '@audience-sync/contracts/internal/feed'
-import { groupBit, type IdentifierChoice, purposeBit } from '@audience-sync/contracts/people'
+import { groupBit, type IdentifierChoice, type Purpose } from '@audience-sync/contracts/people'
 import type { Explanation } from '@audience-sync/contracts/rest/audiences'
 import type { Tx } from '@audience-sync/db/database'
 import type { Manifest } from '@audience-sync/destination-kit/contract'
+import { choiceOf, type Decision, decide } from '@audience-sync/sync-engine/pure/diff'
+import { lookUp, readExceptions } from '@audience-sync/sync-engine/store/ledger'
 import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
 import type { z } from 'zod'
 import { wordsOf } from './reasons.ts'
@@ -16,6 +18,7 @@ import { wordsOf } from './reasons.ts'
 type Answer = z.output<typeof Explanation>
 
 interface Told {
+  readonly no: number
   readonly operation: 'add' | 'remove'
   readonly state: string
   readonly batch_id: string
@@ -23,67 +26,78 @@ interface Told {
   readonly receipt: Record<string, unknown> | null
 }
 
-export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest, customerId: string, [no, member, purposes, groups]: FeedRow): Promise<Answer> {
-  const purpose = manifest.purpose(audience.settings)
-  const allowed = (purposes & purposeBit(purpose)) !== 0
+interface Refusal {
+  readonly batch_no: number | null
+  readonly code: string
+  readonly platform: unknown
+}
+
+export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest, customerId: string, row: FeedRow): Promise<Answer> {
+  const [no, member, , groups] = row
   const choices = audience.identifiers as IdentifierChoice[]
-  const usable = choices.some((choice) => groups & groupBit(choice))
-  const wanted = member === 1 && allowed && usable
+  const purpose: Purpose = manifest.purpose(audience.settings)
+  const choice = choiceOf(choices, purpose, manifest.sends(audience.settings))
+  const allowed = (row[2] & choice.purpose) !== 0
 
   const told = await lastTold(tx, audience, no)
-  const refused = await lastRefusal(tx, audience.no, no)
-  const state = told ? stateOf(told) : refused ? 'rejected' : 'absent'
-  const there = told !== undefined && told.operation === 'add' && state !== 'rejected'
-  const code = state === 'rejected' ? refused?.code : member === 1 && !allowed ? 'consent_denied' : member === 1 && !usable ? 'no_usable_identifier' : undefined
+  const refusal = await lastRefusal(tx, audience.no, no)
+  const refused = refusal !== undefined && (!told || told.state === 'rejected' || refusal.batch_no === told.no)
+  const found = await lookUp(tx, audience.no, audience.generation, [no], await readExceptions(tx, audience.no))
+  const versions = { configVersion: audience.configVersion, normaliser: manifest.normaliserVersion }
+  const decision = decide(row, found.known.get(no), found.forced.has(no), choice, versions)
   return {
     customerId,
     membership: { member: member === 1 },
     consent: { purpose, allowed },
-    identifiers: Object.fromEntries(choices.map((choice) => [choice, { kept: (groups & groupBit(choice)) !== 0 }])),
-    state,
+    identifiers: Object.fromEntries(choices.map((one) => [one, { kept: (groups & groupBit(one)) !== 0 }])),
+    state: refused ? 'rejected' : told ? stateOf(told) : 'absent',
     operation: told?.operation ?? null,
-    reason: code === undefined ? null : { ...wordsOf(code), ...(state === 'rejected' && refused?.platform != null && { platform: refused.platform }) },
+    reason: reasonOf(audience, decision, refused ? refusal : undefined),
     runId: told ? publicId('run', told.run_id) : null,
     batchId: told ? publicId('batch', told.batch_id) : null,
     receipt: told?.receipt ?? null,
-    next: wanted && !there ? 'add' : !wanted && there ? 'remove' : 'none',
+    next: decision.kind === 'add' || decision.kind === 'replace' || decision.kind === 'remove' ? decision.kind : 'none',
   }
 }
 
-/** The last batch that named this person in this generation of the far audience. */
+/** The last batch that named this person in this generation of the far audience, and was not given up before it was taken. */
 async function lastTold(tx: Tx, { no, generation }: AudienceRow, customerNo: number): Promise<Told | undefined> {
   const { rows } = await tx.query<Told>(
-    `SELECT CASE WHEN coalesce(l.remove_batch, 0) > coalesce(l.add_batch, 0) THEN 'remove' ELSE 'add' END AS operation,
-       b.state, b.id AS batch_id, r.id AS run_id, b.receipt
-     FROM ledger l JOIN batch b ON b.no = greatest(l.add_batch, l.remove_batch) JOIN run r ON r.no = b.run_no
-     WHERE l.audience_no = $1 AND l.customer_no = $2 AND l.generation = $3`,
+    `SELECT b.no, CASE WHEN b.no = l.add_batch THEN 'add' ELSE 'remove' END AS operation, b.state, b.id AS batch_id, r.id AS run_id, b.receipt
+     FROM ledger l JOIN batch b ON b.no IN (l.add_batch, l.remove_batch) JOIN run r ON r.no = b.run_no
+     WHERE l.audience_no = $1 AND l.customer_no = $2 AND l.generation = $3 AND b.state NOT IN ('failed', 'cancelled', 'dissolved')
+     ORDER BY b.no DESC LIMIT 1`,
     [no, customerNo, generation],
   )
   return rows[0]
 }
 
-async function lastRefusal(tx: Tx, audienceNo: number, customerNo: number): Promise<{ code: string; platform: unknown } | undefined> {
-  const { rows } = await tx.query<{ code: string; platform: unknown }>(
-    'SELECT code, platform FROM rejection WHERE audience_no = $1 AND customer_no = $2 ORDER BY last_at DESC LIMIT 1',
+async function lastRefusal(tx: Tx, audienceNo: number, customerNo: number): Promise<Refusal | undefined> {
+  const { rows } = await tx.query<Refusal>(
+    'SELECT batch_no, code, platform FROM rejection WHERE audience_no = $1 AND customer_no = $2 ORDER BY last_at DESC LIMIT 1',
     [audienceNo, customerNo],
   )
   return rows[0]
 }
 
-/** A batch's state is that of the people it names; whatever ended without being taken is left to do. */
+/** A batch's state is that of the people it names. */
 function stateOf({ operation, state }: Told): Answer['state'] {
   switch (state) {
     case 'planned':
     case 'sending':
     case 'accepted':
     case 'rejected':
-    case 'unknown':
       return state
     case 'applied':
       return operation === 'add' ? 'applied' : 'removed'
-    case 'abandoned':
-      return 'unknown'
     default:
-      return 'absent'
+      return 'unknown'
   }
+}
+
+/** Refused by the platform, kept back by us, or withheld until the audience is large enough. */
+function reasonOf({ tooSmall }: AudienceRow, decision: Decision, refusal: Refusal | undefined): Answer['reason'] {
+  if (refusal) return { ...wordsOf(refusal.code), ...(refusal.platform != null && { platform: refusal.platform }) }
+  if (decision.kind === 'suppressed') return wordsOf(decision.reason === 'not_allowed' ? 'consent_denied' : decision.reason)
+  return tooSmall && decision.kind === 'add' ? wordsOf('audience_too_small') : null
 }

@@ -9,7 +9,7 @@ import type { ServiceClient } from '@audience-sync/service/client'
 import type { z } from 'zod'
 
 const TIMEOUT_MS = 5_000 // half of the time that a route has
-const COUNT_TIMEOUT_MS = 8_000 // a count of everyone in a large behavior
+const COUNT_TIMEOUT_MS = 30_000 // a count of everyone in a large behavior, which nobody waits for
 
 export type Behavior = z.output<typeof BehaviorSummary>
 export type Account = z.output<typeof AccountSummary>
@@ -18,8 +18,8 @@ export interface Peers {
   /** Ids are bare UUIDs. undefined: the tenant has no such thing. */
   behavior(tenantId: string, id: string): Promise<Behavior | undefined>
   account(tenantId: string, id: string): Promise<Account | undefined>
-  /** Counts stop at `atMost`. */
-  eligible(tenantId: string, behaviorId: string, purpose: Purpose, groups: number, atMost: number): Promise<number>
+  /** Counts stop at `atMost`; without it everyone is counted. */
+  eligible(tenantId: string, behaviorId: string, purpose: Purpose, groups: number, atMost?: number): Promise<z.output<typeof EligibleCount>>
   /** How this person stands in the behavior. */
   row(tenantId: string, behaviorId: string, customerNo: number): Promise<FeedRow>
   /** Our number of the tenant's customer. */
@@ -36,11 +36,13 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
     behavior: (tenantId, id) => orUndefined(behaviorExport.get(behaviorPath(id), { tenantId, schema: BehaviorSummary, timeoutMs: TIMEOUT_MS })),
     account: (tenantId, id) =>
       orUndefined(connections.get(`/internal/v1/accounts/${publicId('account', id)}`, { tenantId, schema: AccountSummary, timeoutMs: TIMEOUT_MS })),
-    async eligible(tenantId, behaviorId, purpose, groups, atMost) {
-      const query = { purpose, groups, atMost }
-      return (await behaviorExport.get(`${behaviorPath(behaviorId)}/eligible`, { tenantId, schema: EligibleCount, query, timeoutMs: COUNT_TIMEOUT_MS }))
-        .eligible
-    },
+    eligible: (tenantId, behaviorId, purpose, groups, atMost) =>
+      behaviorExport.get(`${behaviorPath(behaviorId)}/eligible`, {
+        tenantId,
+        schema: EligibleCount,
+        query: { purpose, groups, atMost },
+        timeoutMs: atMost === undefined ? COUNT_TIMEOUT_MS : TIMEOUT_MS,
+      }),
     async row(tenantId, behaviorId, customerNo) {
       const { rows } = await behaviorExport.post(
         `${behaviorPath(behaviorId)}/rows`,

@@ -24,7 +24,8 @@ export function reasonOf(stored: unknown, since: Date, until?: Date | null): Rea
   const parsed = Stored.safeParse(stored)
   if (!parsed.success) return null
   const { code, detail = parsed.data.message, link, platform } = parsed.data
-  const ends = until?.toISOString() ?? parsed.data.until
+  // Postgres's `infinity`, which no Date can hold, stands for a wait without end.
+  const ends = until && Number.isFinite(until.getTime()) ? until.toISOString() : parsed.data.until
   return {
     ...wordsOf(code),
     ...(detail && { detail }),

@@ -1,30 +1,31 @@
 /**
- * Whether audiences are large enough, found out without holding a transaction open over HTTP.
+ * How large audiences are, found out without holding a transaction open over HTTP.
  *
- * One wish's life: a behavior changed or a minimum was moved → a row in `size_check` → a worker claims it by moving `not_before`
- * on → behavior-export counts, up to the minimum → under the audience's lock the answer is compared, and a crossing told once
- * (RELIABILITY.md F31) → the row goes, unless somebody wished again meanwhile.
+ * One wish's life: an audience is new, its behavior changed or its minimum was moved → `size_check` is due → a worker claims it by
+ * moving `due_at` on → behavior-export counts: up to the minimum, and now and then everyone → under the audience's lock the answer
+ * is compared, and a crossing told once (RELIABILITY.md F31) → nothing is due, unless somebody wished again meanwhile.
  */
 import type { Database, Tx } from '@audience-sync/db/database'
 import type { Logger } from '@audience-sync/service/log'
 import { requestRun } from '@audience-sync/sync-engine/requests'
 import { type AudienceRow, readAudience } from '@audience-sync/sync-engine/store/rows'
-import { crossMinimum, setStatus } from '@audience-sync/sync-engine/store/status'
+import { crossMinimum, note, setStatus } from '@audience-sync/sync-engine/store/status'
 import { groupsOf } from './check-new.ts'
 import type { Destinations } from './destinations.ts'
 import type { Peers } from './peers.ts'
 import { announceAudience } from './store.ts'
 
-const SETTLE_MS = 1_000 // a behavior that is being loaded changes many times a second; one count is enough
-const CLAIM_MS = 30_000 // longer than a count may take
+const SETTLE = '1 second' // a behavior that is being loaded changes many times a second; one count is enough
+const FULL_EVERY = '60 seconds' // counting everyone costs more than counting up to the minimum
+const CLAIM = '60 seconds' // longer than a count may take
 const BATCH = 10
 
 /** Asks for a count of each, soon. */
 export async function wantSizeCheck(tx: Tx, audiences: readonly Pick<AudienceRow, 'no' | 'tenantId'>[]): Promise<void> {
   await tx.query(
-    `INSERT INTO size_check (audience_no, tenant_id, not_before)
-     SELECT no, tenant_id, now() + interval '${SETTLE_MS} milliseconds' FROM unnest($1::int[], $2::uuid[]) AS a(no, tenant_id) ORDER BY no
-     ON CONFLICT (audience_no) DO UPDATE SET wanted_at = now()`,
+    `INSERT INTO size_check AS s (audience_no, tenant_id, due_at)
+     SELECT no, tenant_id, now() + interval '${SETTLE}' FROM unnest($1::int[], $2::uuid[]) AS a(no, tenant_id) ORDER BY no
+     ON CONFLICT (audience_no) DO UPDATE SET wanted_at = now(), due_at = least(s.due_at, excluded.due_at)`,
     [audiences.map(({ no }) => no), audiences.map(({ tenantId }) => tenantId)],
   )
 }
@@ -34,6 +35,7 @@ interface Wish {
   readonly tenant_id: string
   /** As text: JavaScript's clock would lose the microseconds. */
   readonly wanted_at: string
+  readonly full: boolean
 }
 
 export interface SizeCheckParts {
@@ -47,9 +49,9 @@ export interface SizeCheckParts {
 export async function checkSizes(parts: SizeCheckParts): Promise<boolean> {
   const { rows } = await parts.db.tx((tx) =>
     tx.query<Wish>(
-      `UPDATE size_check SET not_before = now() + interval '${CLAIM_MS} milliseconds'
-       WHERE audience_no IN (SELECT audience_no FROM size_check WHERE not_before <= now() ORDER BY not_before LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)
-       RETURNING audience_no, tenant_id, wanted_at::text`,
+      `UPDATE size_check SET due_at = now() + interval '${CLAIM}'
+       WHERE audience_no IN (SELECT audience_no FROM size_check WHERE due_at <= now() ORDER BY due_at LIMIT ${BATCH} FOR UPDATE SKIP LOCKED)
+       RETURNING audience_no, tenant_id, wanted_at::text, coalesce(counted_at <= now() - interval '${FULL_EVERY}', true) AS full`,
     ),
   )
   for (const wish of rows) {
@@ -62,24 +64,33 @@ export async function checkSizes(parts: SizeCheckParts): Promise<boolean> {
   return rows.length === BATCH
 }
 
-async function checkSize({ db, peers, destinations }: SizeCheckParts, { audience_no: no, tenant_id: tenantId, wanted_at }: Wish): Promise<void> {
+async function checkSize({ db, peers, destinations }: SizeCheckParts, { audience_no: no, tenant_id: tenantId, wanted_at, full }: Wish): Promise<void> {
   const row = await db.tenant(tenantId, (tx) => readAudience(tx, no))
   const manifest = destinations.get(row.destination)?.manifest
-  const over = row.deletedAt || row.deleteRequestedAt || !manifest
-  const eligible = over ? null : await peers.eligible(tenantId, row.behaviorId, manifest.purpose(row.settings), groupsOf(row.identifiers), row.minimumSize)
+  const counted =
+    !manifest || row.deleteRequestedAt
+      ? null
+      : await peers.eligible(tenantId, row.behaviorId, manifest.purpose(row.settings), groupsOf(row.identifiers), full ? undefined : row.minimumSize)
   await db.tenant(tenantId, async (tx) => {
-    if (eligible !== null) await compare(tx, no, eligible)
-    await tx.query(`UPDATE size_check SET not_before = now() WHERE audience_no = $1 AND wanted_at <> $2::timestamptz`, [no, wanted_at])
-    await tx.query('DELETE FROM size_check WHERE audience_no = $1 AND wanted_at = $2::timestamptz', [no, wanted_at])
+    if (counted) await compare(tx, no, counted, full)
+    await tx.query(
+      `UPDATE size_check SET counted_at = CASE WHEN $3 THEN now() ELSE counted_at END,
+         due_at = CASE WHEN wanted_at <> $2::timestamptz THEN now() WHEN $3 THEN NULL ELSE counted_at + interval '${FULL_EVERY}' END
+       WHERE audience_no = $1`,
+      [no, wanted_at, full || counted === null],
+    )
   })
 }
 
-async function compare(tx: Tx, no: number, eligible: number): Promise<void> {
+async function compare(tx: Tx, no: number, { members, eligible }: { members: number; eligible: number }, full: boolean): Promise<void> {
   await tx.query('SELECT FROM audience WHERE no = $1 FOR NO KEY UPDATE', [no])
   const row = await readAudience(tx, no)
   if (row.deleteRequestedAt) return
+  if (full && (row.sizeBehavior !== members || row.sizeEligible !== eligible)) {
+    await tx.query('UPDATE audience SET size_behavior = $2, size_eligible = $3, size_as_of = now() WHERE no = $1', [no, members, eligible])
+    await note(tx, row, 'size', { behavior: members, eligible })
+  }
   const tooSmall = await crossMinimum(tx, row, eligible)
-  if (eligible < row.minimumSize) await tx.query('UPDATE audience SET size_eligible = $2, size_as_of = now() WHERE no = $1', [no, eligible])
   if (tooSmall === row.tooSmall) return
   if (!row.pausedAt) {
     await setStatus(tx, row, tooSmall ? 'paused' : 'syncing', tooSmall ? { code: 'audience_too_small' } : null)

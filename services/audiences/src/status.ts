@@ -20,20 +20,30 @@ export function standingOf(audience: AudienceRow, open: readonly RunRow[]): Stan
   const held = of('held')
   if (held) return { status: 'held', reason: reasonOf({ code: 'audience_held' }, held.startedAt ?? held.requestedAt) }
   if (audience.tooSmall) return { status: 'paused', reason: reasonOf({ code: 'audience_too_small' }, statusSince) }
+  const stored = { status: audience.status as Standing['status'], reason: reasonOf(audience.statusReason, statusSince) }
+  // Somebody has to mend the connection first: a run that was asked for meanwhile changes nothing.
+  if (stored.status === 'error' && MENDABLE.has(stored.reason?.code ?? '')) return stored
   const waiting = of('waiting')
   if (waiting) return waitingFor(waiting)
   if (open.length > 0) return { status: 'syncing', reason: null }
-  // Written by the engine while a run was open that has ended since.
-  const stale = audience.status === 'syncing' || audience.status === 'held' || audience.status === 'paused'
-  if (stale) return { status: audience.settleAt || !audience.externalId ? 'pending' : 'active', reason: null }
-  return { status: audience.status as Standing['status'], reason: reasonOf(audience.statusReason, statusSince) }
+  // Written while a run was open that has ended since.
+  if (OF_A_RUN.has(stored.status)) return { status: audience.settleAt || !audience.externalId ? 'pending' : 'active', reason: null }
+  return stored
 }
 
-/** A run that waits for the quota or for the platform is being slow; one that waits for a person is an error. */
-const PASSING = new Set(['platform_throttled', 'destination_unavailable', 'platform_bad_reply', 'platform_blocked'])
+/** What only somebody at the platform, or a new consent, can mend. */
+export const MENDABLE: ReadonlySet<string> = new Set([
+  'connection_expired',
+  'connection_revoked',
+  'terms_not_signed',
+  'permission_denied',
+  'account_not_selected',
+])
+const OF_A_RUN: ReadonlySet<string> = new Set(['syncing', 'held', 'paused', 'rate_limited'])
 
+/** Waiting for the quota is a state with a time (R5); waiting without end is an error; any other wait is part of the work. */
 function waitingFor(run: RunRow): Standing {
   const reason = reasonOf(run.waitReason, run.startedAt ?? run.requestedAt, run.notBefore)
-  if (!reason) return { status: 'syncing', reason: null }
-  return { status: PASSING.has(reason.code) ? 'rate_limited' : 'error', reason }
+  if (reason?.code === 'platform_throttled') return { status: 'rate_limited', reason }
+  return reason && !reason.until ? { status: 'error', reason } : { status: 'syncing', reason: null }
 }

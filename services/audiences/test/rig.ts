@@ -14,7 +14,7 @@ import { create, fromBinary } from '@bufbuild/protobuf'
 import { z } from 'zod'
 import { start } from '../src/start.ts'
 
-const log = createLogger({ name: 'audiences', level: 'silent' })
+const log = createLogger({ name: 'audiences', level: process.env.TEST_LOG ?? 'silent' })
 
 export interface World {
   behaviors: Map<string, { members: number; eligible: number }>
@@ -71,10 +71,14 @@ export async function startRig(): Promise<Rig> {
     const { id, members } = behaviorOf(request)
     return { id, key: 'key', name: 'Name', kind: 'custom', members }
   })
-  feed.get('/internal/v1/behaviors/:id/eligible', { schema: { querystring: z.object({ atMost: z.coerce.number() }).loose() } }, async (request) => {
-    const { eligible, members } = behaviorOf(request)
-    return { members, eligible: Math.min(eligible, request.query.atMost) }
-  })
+  feed.get(
+    '/internal/v1/behaviors/:id/eligible',
+    { schema: { querystring: z.object({ atMost: z.coerce.number().default(Number.POSITIVE_INFINITY) }).loose() } },
+    async (request) => {
+      const { eligible, members } = behaviorOf(request)
+      return { members, eligible: Math.min(eligible, request.query.atMost) }
+    },
+  )
   feed.post('/internal/v1/behaviors/:id/rows', async (request) => {
     const { customers } = request.body as { customers: number[] }
     return { rows: customers.map((no) => world.rows.get(no) ?? [no, 0, 0, 0, '']), count: customers.length }
