@@ -27,6 +27,8 @@ afterAll(() => gateway.stop())
 
 const json = async (response: Response) =>
   (await response.json()) as Record<string, never> & { code: string; id: string; key: string; scopes: string[]; data: Record<string, unknown>[] }
+/** The 43 characters, which may hold underscores themselves. */
+const secretOf = (key: string) => key.slice(-50, -7)
 const makeKey = async (body: object, key = ADMIN) =>
   json(await gateway.call('/v1/api-keys', { method: 'POST', body: JSON.stringify({ name: 'a key', ...body }), key }))
 
@@ -80,7 +82,7 @@ test('a key is shown once; lists and reads never have the secret; revoking it en
   const list = await gateway.call('/v1/api-keys')
   const text = await list.text()
   expect(text).toContain(id)
-  expect(text).not.toContain(key.split('_')[3])
+  expect(text).not.toContain(secretOf(key))
   expect((await gateway.call(`/v1/api-keys/${id}`, { method: 'DELETE' })).status).toBe(204)
   expect((await gateway.call('/v1/audiences', { key })).status).toBe(401)
   expect(await json(await gateway.call(`/v1/api-keys/${id}`))).toMatchObject({ status: 'revoked' })
@@ -108,7 +110,7 @@ test('the same Idempotency-Key makes one key, and the repeat does not have its s
   const reused = await gateway.call('/v1/api-keys', { ...init, body: '{"name": "other", "scopes": ["audiences:read"]}' })
   expect([reused.status, (await json(reused)).code]).toEqual([422, 'idempotency_key_reused'])
   const stored = JSON.stringify(await gateway.database.admin('SELECT * FROM gateway.idempotency'))
-  expect(stored).not.toContain(first.key.split('_')[3])
+  expect(stored).not.toContain(secretOf(first.key))
 })
 
 test('another tenant’s key and a key that never was answer the same 404 on every route', async () => {
@@ -174,5 +176,5 @@ test('no key, secret or query string is ever in the logs', async () => {
   await gateway.call('/v1/audiences', { key: `${key}x` })
   const logs = gateway.logs()
   expect(logs).toContain('"answered"')
-  for (const planted of [key, key.split('_')[3] ?? '', ADMIN, 'planted', 'eyJ']) expect(logs.includes(planted)).toBe(false)
+  for (const planted of [key, secretOf(key), ADMIN, 'planted', 'eyJ']) expect(logs.includes(planted)).toBe(false)
 })

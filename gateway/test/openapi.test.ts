@@ -1,4 +1,4 @@
-import { createServer } from 'node:http'
+import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
@@ -7,13 +7,14 @@ import { type Harness, harness, nobody } from './harness.ts'
 
 const DEMO = '0190de30-0000-7000-8000-000000000001'
 let gateway: Harness
+let issuer: Server
 let sign: (claims?: object, lifetime?: string) => Promise<string>
 const Audience = z.object({ id: z.string(), size: z.int() }).meta({ id: 'Audience' })
 
 beforeAll(async () => {
   const { privateKey, publicKey } = await generateKeyPair('ES256', { extractable: true })
   const jwks = { keys: [{ ...(await exportJWK(publicKey)), kid: 'k', alg: 'ES256' }] }
-  const issuer = createServer((_, response) => response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks))).unref()
+  issuer = createServer((_, response) => response.setHeader('content-type', 'application/json').end(JSON.stringify(jwks)))
   await new Promise<void>((done) => issuer.listen(0, '127.0.0.1', done))
   sign = (claims, lifetime = '10m') =>
     new SignJWT({ tenant_id: DEMO, scope: 'audiences:read tenants:admin internal', ...claims })
@@ -53,7 +54,11 @@ beforeAll(async () => {
     },
   })
 })
-afterAll(() => gateway.stop())
+afterAll(async () => {
+  await gateway.stop()
+  issuer.closeAllConnections()
+  await new Promise((done) => issuer.close(done))
+})
 
 interface Document {
   openapi: string
