@@ -43,14 +43,16 @@ const QUEUED = `status = 'queued' AND trigger <> 'privacy'`
 
 /**
  * Makes sure that a run will begin after this transaction commits. The queued run, if there is one, is locked, so no worker
- * has read its bound yet: what the caller committed, or commits with this, is in it.
+ * has read its bound yet: what the caller committed, or commits with this, is in it. A cancellation that nobody has acted on yet
+ * gives way: the newer wish counts, and there is room for one queued run only.
  */
 export async function requestRun(tx: Tx, request: RunRequest): Promise<RequestedRun> {
   const { audience, trigger, mode = 'incremental', delayMs = 0, traceparent = null, announce = true } = request
   for (;;) {
     const { rows: queued } = await tx.query<{ no: number; id: string }>(
       `UPDATE run SET mode = CASE WHEN $2 = 'full' THEN 'full' ELSE mode END,
-         not_before = CASE WHEN $3::int = 0 THEN NULL ELSE least(not_before, now() + $3 * interval '1 millisecond') END
+         not_before = CASE WHEN $3::int > 0 AND not_before IS NOT NULL THEN least(not_before, now() + $3 * interval '1 millisecond') END,
+         cancel_requested_at = NULL
        WHERE audience_no = $1 AND ${QUEUED} RETURNING no, id`,
       [audience.no, mode, delayMs],
     )

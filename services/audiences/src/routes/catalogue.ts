@@ -1,11 +1,12 @@
 /** What this installation can do: destinations, preview, the catalogue of errors. */
 import { DestinationInfo, ErrorEntry, Preview, PreviewRequest } from '@audience-sync/contracts/rest/audiences'
+import { previewRequests } from '@audience-sync/destination-kit/preview'
 import { catalogue } from '@audience-sync/errors/catalogue'
 import type { App } from '@audience-sync/service/app'
 import { pageOf } from '@audience-sync/service/page'
 import { z } from 'zod'
 import { describe, destinationAt } from '../destinations.ts'
-import { preview } from '../preview.ts'
+import { wordsOf } from '../reasons.ts'
 import { defaultCountryOf } from '../tenant-default.ts'
 import type { RouteParts } from './parts.ts'
 
@@ -33,7 +34,15 @@ export function catalogueRoutes(app: App, { db, destinations }: RouteParts): voi
     async (request) => {
       const destination = destinationAt(destinations, request.params.destination)
       const country = await db.tenant(request.auth.tenantId, (tx) => defaultCountryOf(tx, request.auth.tenantId))
-      return preview(destination, request.body, country ?? undefined)
+      const { requests, members } = previewRequests(destination, { ...request.body, defaultCountry: country ?? undefined })
+      return {
+        requests: requests.map((one) => ({ ...one, headers: { ...one.headers } })),
+        members: members.map(({ dropped, rejected, ...member }) => ({
+          ...member,
+          dropped: [...dropped],
+          rejected: rejected === null ? null : wordsOf(rejected),
+        })),
+      }
     },
   )
 
