@@ -55,9 +55,9 @@ const bad = (check: Check, code: Code, detail: string, link: string | null = nul
 export function createChecker({ db, vault, adapters, accounts, refresher }: CheckerOptions): Checker {
   const read = (tenantId: string, connectionId: string) =>
     db.tenant(tenantId, async (tx) => {
+      const state = await readCredential(tx, tenantId, connectionId) // first: what is deleted between the two is refused
       const row = await findConnection(tx, tenantId, connectionId)
       if (!row) throw new AppError('not_found', 'There is no such connection.')
-      const state = await readCredential(tx, tenantId, connectionId)
       const adapter = adapters.get(row.destination)
       return { row, live: state && adapter && { adapter, version: state.row.version, ...(await vault.open(tx, state.row)) } }
     })

@@ -3,7 +3,7 @@ import { orm, type Tx } from '@audience-sync/db/database'
 import type { Credential } from '@audience-sync/destination-kit/connect-contract'
 import { and, eq, sql } from 'drizzle-orm'
 import type { SealedTokens } from './credential-vault.ts'
-import { credential } from './schema.ts'
+import { account, credential } from './schema.ts'
 
 export type CredentialRow = typeof credential.$inferSelect
 
@@ -23,6 +23,15 @@ export interface CredentialState {
   readonly cooling: boolean
   /** It was refused once already, lately. */
   readonly doubted: boolean
+}
+
+/** The credential that an account is reached with. */
+export async function readCredentialOfAccount(tx: Tx, tenantId: string, accountId: string): Promise<CredentialState | undefined> {
+  const [owner] = await orm(tx)
+    .select({ connectionId: account.connectionId })
+    .from(account)
+    .where(and(eq(account.tenantId, tenantId), eq(account.id, accountId)))
+  return owner && readCredential(tx, tenantId, owner.connectionId)
 }
 
 /** `jitterS`: pods do not all come at the same second. */

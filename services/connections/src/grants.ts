@@ -5,14 +5,14 @@
  */
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Grant, GrantReport } from '@audience-sync/contracts/internal/grants'
-import type { Database, Tx } from '@audience-sync/db/database'
+import type { Database } from '@audience-sync/db/database'
 import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
 import { type AccountWithConnection, findAccount } from './account-rows.ts'
 import type { AccountSync } from './account-sync.ts'
 import { findConnection } from './connection-rows.ts'
-import { type CredentialState, readCredential } from './credential-rows.ts'
+import { type CredentialState, readCredential, readCredentialOfAccount } from './credential-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
 import type { Refresher } from './refresher.ts'
 
@@ -41,17 +41,14 @@ interface Known extends AccountWithConnection {
 export function createGrants({ db, vault, adapters, refresher, accounts, log }: GrantsOptions): Grants {
   const read = (tenantId: string, accountId: string) =>
     db.tenant(tenantId, async (tx): Promise<Known> => {
+      // The credential first, and then whether it may be used: a deletion between the two is seen.
+      const state = await readCredentialOfAccount(tx, tenantId, accountId)
       const found = await findAccount(tx, tenantId, accountId)
       if (!found) throw new AppError('not_found', 'There is no such account.')
       refuseUnusable(found)
-      return { ...found, ...(await credentialOf(tx, tenantId, found.connection.id)) }
+      if (!state) throw new AppError('connection_expired', 'The connection has no credential.')
+      return { ...found, state, accessToken: (await vault.open(tx, state.row)).accessToken }
     })
-
-  async function credentialOf(tx: Tx, tenantId: string, connectionId: string): Promise<Pick<Known, 'state' | 'accessToken'>> {
-    const state = await readCredential(tx, tenantId, connectionId)
-    if (!state) throw new AppError('connection_expired', 'The connection has no credential.')
-    return { state, accessToken: (await vault.open(tx, state.row)).accessToken }
-  }
 
   return {
     async grant(tenantId, accountId) {

@@ -15,7 +15,7 @@ import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
 import { sql } from 'drizzle-orm'
 import { alone, type LockSession } from './advisory-lock.ts'
-import { findConnection, setStatus, withPlatform } from './connection-rows.ts'
+import { lockConnection, setStatus, withPlatform } from './connection-rows.ts'
 import { type CredentialRow, type CredentialState, casCredential, readCredential } from './credential-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
 
@@ -50,7 +50,8 @@ export function createRefresher({ db, vault, adapters, log, random = Math.random
     const seal = await vault.sealer(tenantId)
     return alone(db, `refresh|${connectionId}`, WAIT_MS, async (session) => {
       const begun = await session.tenant(tenantId, async (tx) => {
-        const connection = await findConnection(tx, tenantId, connectionId)
+        // Locked: a deletion between these two reads would give us the version that was meant to fence us off.
+        const connection = await lockConnection(tx, tenantId, connectionId)
         const state = connection && (await readCredential(tx, tenantId, connectionId, random() * JITTER_S))
         if (!connection || !state) return 'gone' as const
         const verdict = judge(connection.status, state, cause)
