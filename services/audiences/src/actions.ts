@@ -23,13 +23,34 @@ import { announceAudience, findAudience, lockAudience } from './store.ts'
  */
 export async function refresh(tx: Tx, audienceId: string, mode: Mode): Promise<RunRow> {
   const row = await findAudience(tx, audienceId)
+  await refuseUnlessReady(tx, row)
+  if (mode === 'full') await setFullReason(tx, row.no, 'requested')
+  const { no } = await requestRun(tx, { audience: row, trigger: 'api', mode, traceparent: traceparent() })
+  return readRun(tx, no)
+}
+
+/** Whoever the platform refused in that run is tried again, in a new run or the one that is queued (SYNC.md C3). */
+export async function retryRejected(tx: Tx, publicRunId: string): Promise<RunRow> {
+  const { no: runNo, audienceNo } = await findRun(tx, publicRunId)
+  const row = await readAudience(tx, audienceNo)
+  await refuseUnlessReady(tx, row)
+  const { rowCount } = await tx.query(
+    `INSERT INTO todo (customer_no, audience_no, tenant_no, destination_no, reason, run_no)
+     SELECT DISTINCT customer_no, audience_no, tenant_no, destination_no, 'rejected', run_no FROM rejection WHERE run_no = $1 ORDER BY customer_no
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET attempts = 0, not_before = now()`,
+    [runNo],
+  )
+  if (rowCount === 0) throw new AppError('conflict', 'Nobody was refused in this run.')
+  const { no } = await requestRun(tx, { audience: row, trigger: 'retry', traceparent: traceparent() })
+  return readRun(tx, no)
+}
+
+/** API.md «Statuses»: what forbids a run, the user's own wishes first. */
+async function refuseUnlessReady(tx: Tx, row: AudienceRow): Promise<void> {
   refuseDeleting(row)
   if (row.pausedAt) throw new AppError('audience_paused', 'The audience is paused.')
   if (await heldRun(tx, row.no)) throw new AppError('audience_held', 'A run of this audience is held by the brake.')
   if (row.tooSmall) throw new AppError('audience_too_small', `Fewer than ${row.minimumSize} people may be sent.`)
-  if (mode === 'full') await setFullReason(tx, row.no, 'requested')
-  const { no } = await requestRun(tx, { audience: row, trigger: 'api', mode, traceparent: traceparent() })
-  return readRun(tx, no)
 }
 
 /** Ends the live run; nothing begins until the audience is resumed. Removals for privacy go on (R7). */

@@ -19,7 +19,7 @@ export const consumers: readonly AnyConsumer[] = [
     name: 'audiences.behavior-updated',
     topic: topics.behaviorUpdated,
     async handle(tx, events) {
-      for (const id of new Set(events.map(({ message }) => message.behaviorId))) await behaviorUpdated(tx, bare('behavior', id))
+      for (const { message, traceparent } of events) await behaviorUpdated(tx, bare('behavior', message.behaviorId), traceparent)
     },
   }),
   defineConsumer({
@@ -46,7 +46,7 @@ function bare(kind: 'behavior' | 'connection', id: string): string {
 
 const live = and(isNull(audience.deletedAt), isNull(audience.deleteRequestedAt))
 
-async function behaviorUpdated(tx: Tx, behaviorId: string): Promise<void> {
+async function behaviorUpdated(tx: Tx, behaviorId: string, traceparent: string | undefined): Promise<void> {
   const rows = await orm(tx)
     .select()
     .from(audience)
@@ -55,7 +55,7 @@ async function behaviorUpdated(tx: Tx, behaviorId: string): Promise<void> {
   for (const row of rows) {
     // Too small or not, whoever left is removed (C14); an audience that the platform has not seen yet has nobody to remove.
     const due = (row.schedule as Schedule).frequency === 'realtime' && !row.pausedAt && (!row.tooSmall || row.externalId !== null)
-    if (due) await requestRun(tx, { audience: row, trigger: 'realtime', delayMs: REALTIME_DELAY_MS })
+    if (due) await requestRun(tx, { audience: row, trigger: 'realtime', delayMs: REALTIME_DELAY_MS, traceparent })
   }
   await wantSizeCheck(tx, rows)
 }

@@ -217,6 +217,14 @@ describe('one run and one person', () => {
     })
     expect((await rig.call('GET', `/v1/runs/${lastRun.id}/calls`)).body.data).toMatchObject([{ method: 'POST', status: 200, request: { rows: 3 } }])
 
+    await rig.database.admin(`UPDATE sync.run SET status = 'completed_with_rejections', finished_at = now() WHERE id = $1`, [run])
+    const retry = await rig.call('POST', `/v1/runs/${lastRun.id}/retry-rejected`)
+    expect(retry).toMatchObject({ status: 202, body: { trigger: 'retry', status: 'queued' } })
+    expect(await rig.database.admin('SELECT customer_no, reason, not_before <= now() AS due FROM sync.todo')).toEqual([
+      { customer_no: 2, reason: 'rejected', due: true },
+    ])
+    expect(await rig.call('POST', `/v1/runs/${retry.body.id}/retry-rejected`)).toMatchObject({ status: 409, body: { code: 'conflict' } })
+
     const person = async (customerId: string) => (await rig.call('GET', `/v1/audiences/${id}/members/${customerId}`)).body
     expect(await person('c_1')).toMatchObject({
       membership: { member: true },

@@ -7,7 +7,7 @@ import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page
 import { call, rejection, run } from '@audience-sync/sync-engine/schema'
 import { and, asc, desc, eq, gt, lt, or } from 'drizzle-orm'
 import { z } from 'zod'
-import { cancelRun, findRun } from '../actions.ts'
+import { cancelRun, findRun, retryRejected } from '../actions.ts'
 import { wordsOf } from '../reasons.ts'
 import { runsJson } from '../run-json.ts'
 import { findAudience } from '../store.ts'
@@ -46,6 +46,12 @@ export function runRoutes(app: App, { db, peers }: RouteParts): void {
     '/v1/runs/:id/cancel',
     { config: { scope: 'syncs:write' }, schema: { tags, summary: 'Stop a run; what is under way ends first', params, response: { 202: Run } } },
     (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await cancelRun(tx, request.params.id)) })),
+  )
+
+  app.post(
+    '/v1/runs/:id/retry-rejected',
+    { config: { scope: 'syncs:write' }, schema: { tags, summary: 'Try again whoever was refused', params, response: { 202: Run } } },
+    (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await retryRejected(tx, request.params.id)) })),
   )
 
   app.get(
