@@ -142,9 +142,9 @@ function ready(child: ChildProcess): Promise<void> {
   })
 }
 
-/** Stops the server when this process dies without saying so. */
-function watchParent(child: ChildProcess): ChildProcess {
-  const script = `while kill -0 ${process.pid} 2>/dev/null; do sleep 1; done; kill -QUIT ${child.pid} 2>/dev/null`
+/** Stops a detached child when this process dies without saying so. */
+export function watchParent(child: ChildProcess, signalName: 'QUIT' | 'TERM' = 'QUIT'): ChildProcess {
+  const script = `while kill -0 ${process.pid} 2>/dev/null; do sleep 1; done; kill -${signalName} ${child.pid} 2>/dev/null`
   const watcher = spawn('sh', ['-c', script], { detached: true, stdio: 'ignore' })
   watcher.unref()
   child.unref()

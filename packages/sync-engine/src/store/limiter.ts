@@ -27,11 +27,13 @@ export async function take(
   cost: number,
 ): Promise<number> {
   const key = [destinationNo, definition.id, scopeOf(definition, accountExternalId)]
-  const capacity = capacityOf(definition, tier)
+  const { rows: known } = await tx.query<{ tier: string | null }>('SELECT tier FROM quota WHERE destination_no = $1 AND quota = $2 AND scope = $3', key)
+  // Where the connection does not say the tier, the platform's own headers have, from the second call on; until then the smallest is assumed.
+  const of = tier ?? known[0]?.tier ?? null
   await tx.query(
     `INSERT INTO quota (destination_no, quota, scope, capacity, tier) VALUES ($1, $2, $3, $4, $5)
      ON CONFLICT (destination_no, quota, scope) DO UPDATE SET capacity = $4, tier = $5 WHERE quota.capacity <> $4`,
-    [...key, capacity, tier],
+    [...key, capacityOf(definition, of), of],
   )
   const { rows } = await tx.query<{ taken: boolean; wait: number }>(
     `WITH now AS (
