@@ -10,6 +10,7 @@ import { newUuid, publicId } from '@audience-sync/contracts/ids'
 import type { Database } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
+import { closeConnections } from '@audience-sync/service/closing'
 import { acceptJson } from '@audience-sync/service/json-body'
 import { describeRoutes } from '@audience-sync/service/openapi'
 import { addProbes } from '@audience-sync/service/probes'
@@ -108,6 +109,7 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
   await forBrowsers(plain, corsOrigins) // before answerProblems, which would take the route of preflights for one of ours
   acceptJson(plain)
   answerProblems(plain)
+  closeConnections(plain)
   admit(plain, { authenticator, limits, audit })
   answer(plain, limits)
   await describeRoutes(plain, 'gateway', 'v1')

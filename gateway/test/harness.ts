@@ -23,6 +23,8 @@ export interface Harness {
   call(path: string, init?: RequestInit & { key?: string | null }): Promise<Response>
   /** Makes a tenant; answers its public id and its first key. */
   tenant(slug: string, limits?: object): Promise<{ id: string; uuid: string; key: string }>
+  /** The gateway alone; `stop` does the rest and may be called after. */
+  stopGateway(): Promise<void>
   stop(): Promise<void>
 }
 
@@ -65,6 +67,11 @@ export async function harness({ routes = {}, config = {}, instead = {} }: Harnes
   }
   const log = createLogger({ name: 'gateway', level: 'debug', destination })
   const gateway = await start({ ...gatewayConfig.parse(env), ...config }, { log, tokens: tokens.gateway })
+  let stopped: Promise<void> | undefined
+  const stopGateway = () => {
+    stopped ??= gateway.stop()
+    return stopped
+  }
   const call: Harness['call'] = (path, { key = ADMIN, ...init } = {}) =>
     fetch(`${gateway.url}${path}`, {
       ...init,
@@ -85,8 +92,9 @@ export async function harness({ routes = {}, config = {}, instead = {} }: Harnes
       const { id, key } = (await answer.json()) as { id: string; key: string }
       return { id, uuid: id.slice('ten_'.length), key }
     },
+    stopGateway,
     async stop() {
-      await gateway.stop()
+      await stopGateway()
       await Promise.all(apps.map((app) => app.close()))
       await database.drop()
     },
