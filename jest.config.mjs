@@ -28,4 +28,5 @@ export default {
   ],
   testTimeout: 30_000,
   maxWorkers: 2,
+  reporters: ['default', '<rootDir>/scripts/closing-line.mjs'],
 }
