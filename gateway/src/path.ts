@@ -4,20 +4,22 @@ import { prefixes } from '@audience-sync/contracts/ids'
 
 /** RFC 3986 `pchar`s in segments that are not empty. No backslash: the URL parser of the next hop takes it for a slash. */
 const SHAPE = /^(?:\/(?:[\w.~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+\/?$/
+const CLIMBS = /[/\\]\.\.|\.\.[/\\]|[/\\]\.(?:[/\\]|$)/
 const WORD = /^[a-z][a-z-]{0,40}$/
 const PUBLIC_ID = new RegExp(`^(?:${Object.values(prefixes).join('|')})_[0-9A-Za-z-]{12,36}$`)
 const HOLDS_A_CUSTOMER = new Set(['customers', 'members'])
 
 /**
- * Whether a raw path means the same to every parser between here and the handler: well-formed, and no segment that is `.` or
- * `..`, encoded or not, once or twice, nor one that holds such a segment behind an encoded slash.
+ * Whether a raw path means the same to every parser between here and the handler: well-formed, and nothing in it that begins or
+ * ends with two dots, or is one, beside a slash of either kind, encoded or not, once or twice.
  */
 export function isPlainPath(path: string): boolean {
   if (!SHAPE.test(path)) return false
+  if (!path.includes('%')) return !CLIMBS.test(path)
   try {
     const once = decodeURIComponent(path)
-    const twice = /%[0-9A-Fa-f]{2}/.test(once) ? decodeURIComponent(once.replaceAll(/%(?![0-9A-Fa-f]{2})/g, '%25')) : once
-    return [once, twice].every((text) => !hasControl(text) && !text.split(/[/\\]/).some((segment) => segment === '.' || segment === '..'))
+    const twice = decodeURIComponent(once.replaceAll(/%(?![0-9A-Fa-f]{2})/g, '%25'))
+    return [once, twice].every((text) => !hasControl(text) && !CLIMBS.test(text))
   } catch {
     return false // not UTF-8
   }

@@ -199,6 +199,12 @@ test('a body over its route’s limit is refused, told or not how long it is', a
   expect(await codeOf(await gateway.call('/v1/customers', { method: 'POST', body: `"${'x'.repeat(10 * 1024 ** 2)}"` }))).toEqual([413, 'payload_too_large'])
 })
 
+test('a POST without a body needs no content type, and an empty one with it is no body', async () => {
+  for (const headers of [{}, { 'content-type': 'application/json' }] as Record<string, string>[])
+    expect((await gateway.call('/v1/audiences', { method: 'POST', headers })).status).toBe(201)
+  expect((await gateway.call('/v1/audiences', { method: 'POST', headers: { 'content-type': 'application/json' }, body: '' })).status).toBe(201)
+})
+
 test('a type that the route does not take is refused', async () => {
   const send = (path: string, type: string) => gateway.call(path, { method: 'POST', body: '{}', headers: { 'content-type': type } })
   expect(await codeOf(await send('/v1/audiences', 'application/x-ndjson'))).toEqual([415, 'unsupported_media_type'])
