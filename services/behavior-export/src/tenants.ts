@@ -4,6 +4,7 @@ import type { Tx } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { aad, dekIdOf, KEY_BYTES, openText, sealText } from '@audience-sync/vault/envelope'
+import { type Hmac, hmacSha256 } from './people/hmac.ts'
 
 export interface Tenant {
   readonly no: number
@@ -11,7 +12,8 @@ export interface Tenant {
   readonly id: string
   /** ISO 3166-1 alpha-2; for national phone numbers, and for consent where a person has no country. */
   readonly defaultCountry: string | undefined
-  readonly fingerprintKey: Buffer
+  /** Under the tenant's own key: fingerprints, and subjects of erasure. */
+  readonly hmac: Hmac
 }
 
 export interface TenantChange {
@@ -39,7 +41,7 @@ export async function findTenant(tx: Tx, vault: DekStore, tenantId: string): Pro
     no,
     id: tenantId,
     defaultCountry: default_country ?? undefined,
-    fingerprintKey: Buffer.from(openText(dek, fingerprint_key, place(tenantId, dek.id)), 'base64url'),
+    hmac: hmacSha256(Buffer.from(openText(dek, fingerprint_key, place(tenantId, dek.id)), 'base64url')),
   }
 }
 

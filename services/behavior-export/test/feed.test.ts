@@ -4,6 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { readPosition } from '../src/feed/horizon.ts'
 import { changesPage } from '../src/feed/pages.ts'
 import { suppressionsPage } from '../src/feed/suppressions.ts'
+import { eraseCustomer } from '../src/ingest/erase.ts'
 import { DENIED, type Fixture, fixture, GRANTED, T0 } from './fixture.ts'
 
 let f: Fixture
@@ -161,6 +162,16 @@ describe('C6 write skew', () => {
     const members = (await f.membersPage()).rows
     for (const row of page.rows) expect(members).toContainEqual(row)
   })
+})
+
+test('an erasure that is under way when somebody is brought back wins', async () => {
+  await f.joins([['gone', true]])
+  const erase = await open((tx) => eraseCustomer(tx, f.tenant, 'gone', new Date(T0)))
+  const back = Promise.all([f.joins([['gone', true, T0 + 1]]), f.stores([f.person('gone', T0 + 1)])])
+  await until('somebody to wait for the erasure', waits)
+  await erase.commit()
+  for (const { erased, changed } of await back) expect([[...erased], changed]).toEqual([['gone'], 0])
+  expect(await f.numberOf('gone')).toBe(0)
 })
 
 describe('C7 whole answers', () => {

@@ -11,7 +11,7 @@ import type { DekStore } from '@audience-sync/vault/dek-store'
 import { type ConsentColumns, consentOf } from '../people/consent.ts'
 import { openIdentifiers } from '../people/identifiers.ts'
 import type { Tenant } from '../tenants.ts'
-import { positionBelow } from './horizon.ts'
+import { LOOKUP, positionBelow } from './horizon.ts'
 
 interface Row extends ConsentColumns {
   readonly no: number
@@ -40,7 +40,7 @@ export async function fetchCustomers(
     `SELECT a.no, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin, m.member, c.no IS NOT NULL AS known, c.erased_at IS NOT NULL AS erased, c.customer_id, c.purposes, c.groups,
        c.fingerprints, c.value, c.country, c.identifiers, c.ad_user_data, c.ad_personalization, c.crm, c.sale_share_opt_out
      FROM unnest($2::bigint[]) WITH ORDINALITY AS a(no, at)
-     LEFT JOIN customer c ON c.no = a.no LEFT JOIN membership m ON m.behavior_no = $1 AND m.customer_no = a.no ORDER BY a.at`,
+     LEFT JOIN ${LOOKUP('customer', 'c', 'no = a.no')} LEFT JOIN ${LOOKUP('membership', 'm', 'behavior_no = $1 AND customer_no = a.no')} ORDER BY a.at`,
     [behaviorNo, customers],
   )
   const verdicts: FetchVerdict[] = []

@@ -1,6 +1,6 @@
 /** The pages that the other half reads: changes in committed order, members in order of their number, rows of certain customers. No personal data. */
 import type { Tx } from '@audience-sync/db/database'
-import { FEED_ROW, HORIZON, horizonOf, type Position, positionBelow, readFeed } from './horizon.ts'
+import { FEED_ROW, HORIZON, horizonOf, LOOKUP, type Position, positionBelow, readFeed } from './horizon.ts'
 
 interface Page {
   /** JSON rows, comma-separated; null: none. */
@@ -44,8 +44,9 @@ export async function membersPage(tx: Tx, behaviorNo: number, afterCustomer: num
   const page = await readFeed<Page & { last: number | null }>(
     tx,
     `WITH ${HORIZON}, page AS MATERIALIZED (
-       SELECT m.customer_no, m.member, c.purposes, c.groups, c.fingerprints FROM membership m JOIN customer c ON c.no = m.customer_no
-       WHERE m.behavior_no = $1 AND m.customer_no > $2 ORDER BY m.customer_no LIMIT $3)
+       SELECT m.customer_no, m.member, c.purposes, c.groups, c.fingerprints
+       FROM (SELECT customer_no, member FROM membership WHERE behavior_no = $1 AND customer_no > $2 ORDER BY behavior_no, customer_no LIMIT $3) AS m
+       JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})
      SELECT h.*, (SELECT count(*) FROM page)::int AS count, (SELECT max(customer_no) FROM page) AS last,
        (SELECT string_agg(${FEED_ROW('page')}, ',' ORDER BY customer_no) FROM page) AS rows FROM h`,
     [behaviorNo, afterCustomer, limit],
@@ -60,7 +61,7 @@ export async function rowsAnswer(tx: Tx, behaviorNo: number, customers: readonly
     `WITH asked AS (
        SELECT a.no AS customer_no, a.at, coalesce(m.member, false) AS member, coalesce(c.purposes, 0) AS purposes, coalesce(c.groups, 0) AS groups, coalesce(c.fingerprints, '') AS fingerprints
        FROM unnest($2::bigint[]) WITH ORDINALITY AS a(no, at)
-       LEFT JOIN membership m ON m.behavior_no = $1 AND m.customer_no = a.no LEFT JOIN customer c ON c.no = m.customer_no)
+       LEFT JOIN ${LOOKUP('membership', 'm', 'behavior_no = $1 AND customer_no = a.no')} LEFT JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})
      SELECT count(*)::int AS count, string_agg(${FEED_ROW('asked')}, ',' ORDER BY at) AS rows FROM asked`,
     [behaviorNo, customers],
   )
@@ -78,7 +79,7 @@ export async function countEligible(
   const { rows } = await tx.query<{ members: number; eligible: number }>(
     `SELECT (SELECT count(*) FROM (SELECT FROM membership WHERE behavior_no = $1 AND member LIMIT $4) AS m)::int AS members,
        (SELECT count(*) FROM (
-          SELECT FROM membership m JOIN customer c ON c.no = m.customer_no
+          SELECT FROM membership m JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')}
           WHERE m.behavior_no = $1 AND m.member AND c.purposes & $2::smallint <> 0 AND c.groups & $3::smallint <> 0 LIMIT $4) AS e)::int AS eligible`,
     [behaviorNo, purpose, groups, atMost],
   )

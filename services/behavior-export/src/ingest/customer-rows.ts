@@ -44,8 +44,9 @@ const COLUMNS = `c.no, c.customer_id, (extract(epoch FROM c.occurred_at) * 1000)
 /** Those that exist of these, locked in key order. */
 export async function lockCustomers(tx: Tx, tenant: Tenant, ids: readonly string[]): Promise<CustomerRow[]> {
   const { rows } = await tx.query<CustomerRow>(
-    `SELECT ${COLUMNS} FROM unnest($2::text[]) AS id JOIN customer c ON c.tenant_no = $1 AND c.customer_id = id
-     ORDER BY c.customer_id FOR NO KEY UPDATE OF c`,
+    // A lookup by key for each, in key order, whatever the statistics say (see memberships.ts).
+    `WITH asked AS MATERIALIZED (SELECT id FROM unnest($2::text[]) AS id ORDER BY id)
+     SELECT ${COLUMNS} FROM asked, LATERAL (SELECT * FROM customer WHERE tenant_no = $1 AND customer_id = asked.id FOR NO KEY UPDATE) c`,
     [tenant.no, ids],
   )
   return rows
@@ -100,7 +101,7 @@ WITH input AS MATERIALIZED (
 ), logged AS (
   INSERT INTO change_log (behavior_no, tenant_no, customer_no, member, purposes, groups, fingerprints)
   SELECT m.behavior_no, $1, i.no, m.member, i.purposes, i.groups, i.fingerprints
-  FROM input i JOIN membership m ON m.customer_no = i.no WHERE i.feed_changed
+  FROM input i, LATERAL (SELECT * FROM membership WHERE customer_no = i.no OFFSET 0) m WHERE i.feed_changed
   RETURNING behavior_no
 )
 SELECT behavior_no, count(*)::int AS count FROM logged GROUP BY behavior_no`

@@ -112,7 +112,7 @@ function apply(tenant: Tenant, dek: Dek, state: CustomerState, input: CustomerIn
   }
   const { purposes } = permission(nextConsent, state.country ?? undefined, tenant.defaultCountry)
   const present = state.present | groupBit('consent')
-  return changeOf(state, { ...state, ...times, ...withConsent(tenant.fingerprintKey, state.groups, state.fingerprints, nextConsent), present, purposes })
+  return changeOf(state, { ...state, ...times, ...withConsent(tenant.hmac, state.groups, state.fingerprints, nextConsent), present, purposes })
 }
 
 function isNewer(tenant: Tenant, state: CustomerState, consent: Consent, at: number): boolean {

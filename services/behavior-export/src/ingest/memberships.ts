@@ -81,17 +81,18 @@ async function write(tx: Tx, tenant: Tenant, inputs: readonly MembershipInput[])
 }
 
 /**
+ * `LATERAL` with a lock or an OFFSET is a lookup by key for each row, in the order of `input`: the lock order that all writers
+ * keep, and a plan that does not hang on statistics, of which there are none right after a large load.
  * `locked` sees each customer as of after the wait for its lock, so the feed row carries the consent that counts.
  * `stale` is a figure for the caller: it looks at the memberships as they were when the statement began.
  */
 const WRITE = `
 WITH input AS MATERIALIZED (
   SELECT behavior_no, customer_id, member, 'epoch'::timestamptz + ms * interval '1 millisecond' AS occurred_at, event_id
-  FROM unnest($2::int[], $3::text[], $4::bool[], $5::bigint[], $6::uuid[]) AS i(behavior_no, customer_id, member, ms, event_id)
+  FROM unnest($2::int[], $3::text[], $4::bool[], $5::bigint[], $6::uuid[]) AS i(behavior_no, customer_id, member, ms, event_id) ORDER BY customer_id
 ), locked AS MATERIALIZED (
   SELECT c.no, c.purposes, c.groups, c.fingerprints, i.*
-  FROM input i JOIN customer c ON c.tenant_no = $1 AND c.customer_id = i.customer_id
-  ORDER BY c.customer_id FOR NO KEY UPDATE OF c
+  FROM input i, LATERAL (SELECT * FROM customer WHERE tenant_no = $1 AND customer_id = i.customer_id FOR NO KEY UPDATE) c
 ), written AS (
   INSERT INTO membership AS m (behavior_no, customer_no, tenant_no, member, occurred_at, event_id)
   SELECT behavior_no, no, $1, member, occurred_at, event_id FROM locked ORDER BY behavior_no, no
@@ -106,6 +107,6 @@ WITH input AS MATERIALIZED (
 )
 SELECT
   (SELECT array_agg(DISTINCT i.customer_id) FROM input i WHERE NOT EXISTS (SELECT FROM locked l WHERE l.customer_id = i.customer_id)) AS missing,
-  (SELECT count(*) FROM locked l JOIN membership m ON m.behavior_no = l.behavior_no AND m.customer_no = l.no
+  (SELECT count(*) FROM locked l, LATERAL (SELECT * FROM membership WHERE behavior_no = l.behavior_no AND customer_no = l.no OFFSET 0) m
     WHERE (SELECT count(*) FROM written) < (SELECT count(*) FROM locked) AND (l.occurred_at, NOT l.member) < (m.occurred_at, NOT m.member))::int AS stale,
   (SELECT json_agg(json_build_array(behavior_no, count)) FROM (SELECT behavior_no, count(*) FROM logged GROUP BY behavior_no) AS f) AS flips`

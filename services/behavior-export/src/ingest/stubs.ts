@@ -1,13 +1,11 @@
 /** Rows for customers of whom nothing is known yet, so that every writer has a row to lock (SYNC.md C6). */
-import { createHmac } from 'node:crypto'
 import type { Tx } from '@audience-sync/db/database'
 import { permission } from '@audience-sync/destination-kit/consent'
 import { NO_CONSENT } from '../people/consent.ts'
 import type { Tenant } from '../tenants.ts'
 
 /** What is kept of an erased person: enough to know them again, not enough to say who they are. */
-export const subjectOf = (tenant: Tenant, customerId: string): Buffer =>
-  createHmac('sha256', tenant.fingerprintKey).update(`subject\u001f${customerId}`).digest()
+export const subjectOf = (tenant: Tenant, customerId: string): Buffer => tenant.hmac(`subject\u001f${customerId}`)
 
 /**
  * Adds what is missing of these customers, in key order, and answers those who were erased and must not come back.

@@ -27,7 +27,7 @@ export function assess(tenant: Tenant, identifiers: Identifiers, value: number |
   return {
     groups,
     present: presentGroups(person),
-    fingerprints: fingerprintsOf(tenant.fingerprintKey, groups, person),
+    fingerprints: fingerprintsOf(tenant.hmac, groups, person),
     unusable: badValue ? [...usable.unusable, { field: 'value', code: 'value_malformed' }] : usable.unusable,
     country: identifiers.country === undefined ? null : countryCode(identifiers.country),
     purposes: permission(consent, identifiers.country, tenant.defaultCountry).purposes,

@@ -2,8 +2,9 @@ import { groupBit } from '@audience-sync/contracts/people'
 import { expect, test } from '@jest/globals'
 import { NO_CONSENT } from './consent.ts'
 import { type Fingerprinted, fingerprintsOf, presentGroups, withConsent } from './fingerprint.ts'
+import { hmacSha256 } from './hmac.ts'
 
-const key = Buffer.alloc(32, 1)
+const key = hmacSha256(Buffer.alloc(32, 1))
 const ann: Fingerprinted = { identifiers: { email: 'ann@example.com', phone: '+14155550100', city: ' ' }, value: 12.5, consent: NO_CONSENT }
 const groups = groupBit('email') | groupBit('phone') | groupBit('value') | groupBit('consent')
 
@@ -26,7 +27,7 @@ test('the case of an e-mail is no change, that of an external id is', () => {
 })
 
 test('another tenant key gives other fingerprints', () => {
-  expect(fingerprintsOf(Buffer.alloc(32, 2), groups, ann)).not.toEqual(fingerprintsOf(key, groups, ann))
+  expect(fingerprintsOf(hmacSha256(Buffer.alloc(32, 2)), groups, ann)).not.toEqual(fingerprintsOf(key, groups, ann))
 })
 
 test('consent alone can be exchanged, and the result is that of the whole', () => {

@@ -2,8 +2,8 @@
  * A keyed fingerprint per group of identifiers: 8 bytes that say *changed* to the other half, and nothing else. The key is the
  * tenant's own, so equal people of two tenants look different. Groups that cannot be used have no bit and no bytes.
  */
-import { createHmac } from 'node:crypto'
 import { type Consent, groupBit, type IdentifierGroup, type Identifiers, identifierGroups } from '@audience-sync/contracts/people'
+import type { Hmac } from './hmac.ts'
 
 export const FINGERPRINT_BYTES = 8
 
@@ -37,24 +37,21 @@ export function presentGroups(person: Fingerprinted): number {
 }
 
 /** The 8-byte pieces of the groups in `groups`, in bit order. */
-export function fingerprintsOf(key: Buffer, groups: number, person: Fingerprinted): Buffer {
+export function fingerprintsOf(hmac: Hmac, groups: number, person: Fingerprinted): Buffer {
   const pieces: Buffer[] = []
-  for (const group of identifierGroups) if (groups & groupBit(group)) pieces.push(piece(key, group, values[group](person)))
+  for (const group of identifierGroups) if (groups & groupBit(group)) pieces.push(piece(hmac, group, values[group](person)))
   return Buffer.concat(pieces)
 }
 
 /** The same fingerprints with another consent, for a change that brings no identifiers. Consent is the last group. */
-export function withConsent(key: Buffer, groups: number, fingerprints: Buffer, consent: Consent): { groups: number; fingerprints: Buffer } {
+export function withConsent(hmac: Hmac, groups: number, fingerprints: Buffer, consent: Consent): { groups: number; fingerprints: Buffer } {
   const bit = groupBit('consent')
   const others = groups & bit ? fingerprints.subarray(0, -FINGERPRINT_BYTES) : fingerprints
-  return { groups: groups | bit, fingerprints: Buffer.concat([others, piece(key, 'consent', consentValues(consent))]) }
+  return { groups: groups | bit, fingerprints: Buffer.concat([others, piece(hmac, 'consent', consentValues(consent))]) }
 }
 
-function piece(key: Buffer, group: IdentifierGroup, parts: readonly (string | undefined)[]): Buffer {
+function piece(hmac: Hmac, group: IdentifierGroup, parts: readonly (string | undefined)[]): Buffer {
   // Spelling that no platform tells apart is not a change. An external id is compared as it is.
   const spelled = parts.map((part = '') => (group === 'externalId' ? part : part.trim().toLowerCase()))
-  return createHmac('sha256', key)
-    .update(`${group}\u001f${spelled.join('\u001f')}`)
-    .digest()
-    .subarray(0, FINGERPRINT_BYTES)
+  return hmac(`${group}\u001f${spelled.join('\u001f')}`).subarray(0, FINGERPRINT_BYTES)
 }
