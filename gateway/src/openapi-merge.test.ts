@@ -28,6 +28,11 @@ test('a component that looks the same but points at one that differs is kept apa
   expect(JSON.stringify(all.paths?.['/v1/b'])).toContain('#/components/schemas/b_Y')
 })
 
+test('schemas that no operation uses are left out', () => {
+  const all = mergeOpenApi({ a: doc({ '/v1/a': get('Y') }, { X: string, Y: pointing, Unused: number }) }, { info })
+  expect(Object.keys(all.components?.schemas ?? {})).toEqual(['X', 'Y'])
+})
+
 test('a path that a service does not own is left out', () => {
   const all = mergeOpenApi({ a: doc({ '/v1/a': get('X'), '/internal/v1/a': get('X') }, { X: string }) }, { info, owns: (_, path) => path.startsWith('/v1/') })
   expect(Object.keys(all.paths ?? {})).toEqual(['/v1/a'])

@@ -44,7 +44,23 @@ export function mergeOpenApi(documents: Readonly<Record<string, OpenApi>>, { inf
     }
     if (owned.length > 0) tags.push({ name: service })
   }
-  return { openapi: '3.1.0', info, tags, paths: Object.fromEntries(Object.entries(paths).toSorted(([a], [b]) => (a < b ? -1 : 1))), components }
+  const inOrder = Object.fromEntries(Object.entries(paths).toSorted(([a], [b]) => (a < b ? -1 : 1)))
+  return { openapi: '3.1.0', info, tags, paths: inOrder, components: { ...components, schemas: reachable(inOrder, components.schemas ?? {}) } }
+}
+
+/** The schemas that operations use, directly or through others. A process with several services describes all its schemas in each. */
+function reachable(paths: Json, schemas: JsonObject): JsonObject {
+  const found: JsonObject = {}
+  const left: Json[] = [paths]
+  for (let next = left.pop(); next !== undefined; next = left.pop()) {
+    for (const [, name = ''] of JSON.stringify(next).matchAll(/"\$ref":"#\/components\/schemas\/([^"]+)"/g)) {
+      const schema = schemas[name]
+      if (schema === undefined || Object.hasOwn(found, name)) continue
+      found[name] = schema
+      left.push(schema)
+    }
+  }
+  return Object.fromEntries(Object.entries(found).toSorted(([a], [b]) => (a < b ? -1 : 1)))
 }
 
 const ref = (kind: string, name: string) => `#/components/${kind}/${name}`

@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { Validator } from '@seriousme/openapi-schema-validator'
 import { exportJWK, generateKeyPair, SignJWT } from 'jose'
 import { z } from 'zod'
 import { type Harness, harness, nobody } from './harness.ts'
@@ -83,6 +84,12 @@ test('the document describes the routes of the gateway and of every service that
   ])
   expect(document.paths['/v1/audiences/{id}']?.get).toMatchObject({ tags: ['audiences'], security: [{ bearer: ['audiences:read'] }] })
   expect(document.components.securitySchemes).toHaveProperty('bearer')
+})
+
+test('the document is valid OpenAPI 3.1', async () => {
+  const validator = new Validator()
+  const { valid, errors } = await validator.validate((await (await gateway.call('/openapi.json', { key: null })).json()) as Record<string, unknown>)
+  expect([valid, errors, validator.version]).toEqual([true, undefined, '3.1'])
 })
 
 test('every reference of the document leads somewhere, every operation has an id of its own and a problem answer', async () => {
