@@ -1,6 +1,7 @@
 /** Rows of audiences → what the API shows of them. */
 import { publicId } from '@audience-sync/contracts/ids'
-import type { Audience, Run } from '@audience-sync/contracts/rest/audiences'
+import type { Audience } from '@audience-sync/contracts/rest/audiences'
+import type { Run } from '@audience-sync/contracts/rest/runs'
 import { nextSlot, Schedule } from '@audience-sync/contracts/schedule'
 import { orm, type Tx } from '@audience-sync/db/database'
 import { run } from '@audience-sync/sync-engine/schema'

@@ -1,5 +1,5 @@
 /** A code, with whatever was stored beside it → what the API shows: the catalogue's words first, the platform's beside them (R8). */
-import type { Reason } from '@audience-sync/contracts/rest/audiences'
+import type { Reason } from '@audience-sync/contracts/rest/runs'
 import { catalogue, isCode } from '@audience-sync/errors/catalogue'
 import { z } from 'zod'
 

@@ -1,6 +1,6 @@
 /** Rows of runs → what the API shows of them, counts included. */
 import { publicId } from '@audience-sync/contracts/ids'
-import type { Run } from '@audience-sync/contracts/rest/audiences'
+import type { Run } from '@audience-sync/contracts/rest/runs'
 import type { Tx } from '@audience-sync/db/database'
 import { runCounts } from '@audience-sync/sync-engine/counts'
 import type { RunRow } from '@audience-sync/sync-engine/store/rows'

@@ -2,7 +2,8 @@
  * What an audience's status is, and why: one pure rule over its row and its open runs. The engine writes a status of its own as it
  * works; a wish (pause, delete, a refresh just asked for) shows at once, before the engine has looked.
  */
-import type { Audience, Reason } from '@audience-sync/contracts/rest/audiences'
+import type { Audience } from '@audience-sync/contracts/rest/audiences'
+import type { Reason } from '@audience-sync/contracts/rest/runs'
 import type { AudienceRow, RunRow } from '@audience-sync/sync-engine/store/rows'
 import { reasonOf } from './reasons.ts'
 

@@ -1,24 +1,12 @@
-/** REST shapes of audiences, runs and the destinations' catalogue (API.md). */
+/** REST shapes of audiences: what a user chooses, what is shown of it, and why one person is there or not (API.md). */
 import { z } from 'zod'
 import { zId } from '../ids.ts'
-import { Consent, Identifiers, identifierChoices } from '../people.ts'
+import { identifierChoices } from '../people.ts'
 import { Schedule } from '../schedule.ts'
+import { Reason, Run } from './runs.ts'
 
 const time = z.iso.datetime()
 const count = z.int().min(0)
-
-/** What the matter is and what to do (R8). */
-export const Reason = z.object({
-  code: z.string(),
-  title: z.string(),
-  solution: z.string(),
-  detail: z.string().optional(),
-  link: z.string().optional().meta({ description: 'where it can be mended' }),
-  since: time,
-  until: time.optional(),
-  platform: z.object({ code: z.string().optional(), message: z.string().optional(), requestId: z.string().optional() }).optional(),
-})
-export type Reason = z.infer<typeof Reason>
 
 // ─── what a user chooses ────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -28,7 +16,7 @@ const Name = z
   .min(1)
   .max(255)
   .regex(/^[^\p{Cc}]*$/u, 'no control characters')
-const Choices = z
+export const Choices = z
   .array(z.enum(identifierChoices))
   .min(1)
   .refine((list) => new Set(list).size === list.length, 'each identifier once')
@@ -39,7 +27,7 @@ const Brake = z
   .strictObject({ sharePercent: z.int().min(1).max(100).default(30), minimum: count.max(1_000_000_000).default(100) })
   .meta({ description: 'a run that would remove more than this share, and at least `minimum` people, is held' })
 const MinimumSize = z.int().min(1).max(1_000_000_000)
-const Settings = z.record(z.string().max(64), z.unknown()).meta({ description: 'by the JSON Schema of the destination' })
+export const Settings = z.record(z.string().max(64), z.unknown()).meta({ description: 'by the JSON Schema of the destination' })
 const AudiencePurpose = z.enum(['targeting', 'exclusion', 'seed'])
 
 export const NewAudience = z
@@ -85,78 +73,6 @@ export type AudiencePatch = z.infer<typeof AudiencePatch>
 
 export const Refresh = z.strictObject({ mode: z.enum(['incremental', 'full']).default('incremental') })
 export const Pause = z.strictObject({ reason: z.string().trim().max(500).default('') })
-
-// ─── runs ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-/** Add up at every moment: planned = accepted + rejected + failed + cancelled + unknown + waiting; accepted = added + removed + replaced; applied ≤ accepted. */
-export const Counts = z.object({
-  planned: count,
-  waiting: count,
-  accepted: count,
-  applied: count,
-  rejected: count,
-  failed: count,
-  cancelled: count,
-  unknown: count,
-  added: count,
-  removed: count,
-  replaced: count,
-  unchanged: count.meta({ description: 'looked at, nothing to say' }),
-  suppressed: count.meta({ description: 'kept back by us; never in planned' }),
-})
-
-export const runStatuses = ['queued', 'running', 'waiting', 'held', 'applying', 'completed', 'completed_with_rejections', 'failed', 'cancelled'] as const
-
-export const Run = z
-  .object({
-    id: zId('run'),
-    audienceId: zId('audience'),
-    trigger: z.string().meta({ description: 'created, api, schedule, realtime, retry, plan, heal or privacy' }),
-    mode: z.enum(['incremental', 'full']),
-    status: z.enum(runStatuses),
-    progress: z.object({ done: count, total: count }),
-    counts: Counts,
-    suppressedBy: z.record(z.string(), count),
-    waitingFor: Reason.nullable().meta({ description: 'of a waiting run: for what, and until when' }),
-    hold: z.record(z.string(), z.unknown()).nullable().meta({ description: 'of a held run: the figures that the brake saw' }),
-    apiCalls: count,
-    traceId: z.string().nullable(),
-    requestedAt: time,
-    startedAt: time.nullable(),
-    finishedAt: time.nullable(),
-    error: Reason.nullable(),
-  })
-  .meta({ id: 'Run' })
-export type Run = z.infer<typeof Run>
-
-export const Rejection = z
-  .object({
-    customerId: z.string().nullable().meta({ description: 'null: the customer was erased' }),
-    operation: z.string(),
-    code: z.string(),
-    title: z.string(),
-    solution: z.string(),
-    platform: z.unknown().optional(),
-    attempts: count,
-    firstAt: time,
-    lastAt: time,
-  })
-  .meta({ id: 'Rejection' })
-
-export const PlatformCall = z
-  .object({
-    batchNo: z.int().nullable(),
-    method: z.string(),
-    path: z.string(),
-    status: z.int().nullable().meta({ description: 'null: no answer came' }),
-    durationMs: count,
-    request: z.unknown().meta({ description: 'identifiers masked' }),
-    response: z.unknown().meta({ description: 'identifiers masked' }),
-    platformRequestId: z.string().nullable(),
-    traceId: z.string().nullable(),
-    startedAt: time,
-  })
-  .meta({ id: 'PlatformCall' })
 
 // ─── audiences ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,52 +148,3 @@ export const Quota = z
     ),
   })
   .meta({ id: 'Quota' })
-
-// ─── the destinations' catalogue ────────────────────────────────────────────────────────────────────────────────────────
-
-export const DestinationInfo = z
-  .object({
-    id: z.string(),
-    title: z.string(),
-    apiVersion: z.string(),
-    settings: z.record(z.string(), z.unknown()).meta({ description: 'JSON Schema of an audience’s settings' }),
-    identifiers: z.array(z.string()),
-    capabilities: z.object({ keepsOrder: z.boolean(), applies: z.enum(['answer', 'settle']), keys: z.array(z.string()) }),
-    limits: z.record(z.string(), z.int()),
-    minimumSize: count,
-    quotas: z.array(z.object({ id: z.string(), scope: z.string(), capacity: z.record(z.string(), z.number()), decaySeconds: z.int() })),
-    sizeBands: z.array(z.object({ upTo: z.int().nullable(), band: z.string(), text: z.string() })),
-    advice: z.array(z.object({ title: z.string(), text: z.string() })),
-    statusPage: z.string(),
-  })
-  .meta({ id: 'Destination' })
-
-export const MAX_PREVIEW_MEMBERS = 100
-
-export const PreviewRequest = z.strictObject({
-  operation: z.enum(['add', 'remove']),
-  identifiers: Choices.optional().meta({ description: 'all that the destination takes, unless given' }),
-  settings: Settings.default({}),
-  members: z
-    .array(z.strictObject({ customerId: z.string().min(1).max(256), identifiers: Identifiers, consent: Consent.prefault({}), value: z.number().optional() }))
-    .min(1)
-    .max(MAX_PREVIEW_MEMBERS),
-})
-export type PreviewRequest = z.infer<typeof PreviewRequest>
-
-export const Preview = z
-  .object({
-    requests: z.array(z.object({ method: z.string(), url: z.string(), headers: z.record(z.string(), z.string()), body: z.unknown() })),
-    members: z.array(
-      z.object({
-        customerId: z.string(),
-        sent: z.record(z.string(), z.unknown()),
-        dropped: z.array(z.object({ field: z.string(), code: z.string() })),
-        rejected: z.object({ code: z.string(), title: z.string(), solution: z.string() }).nullable(),
-      }),
-    ),
-  })
-  .meta({ id: 'Preview' })
-export type Preview = z.infer<typeof Preview>
-
-export const ErrorEntry = z.object({ code: z.string(), status: z.int(), title: z.string(), solution: z.string() }).meta({ id: 'ErrorEntry' })

@@ -1,6 +1,7 @@
 /** Audiences: made, read, changed, deleted, and told what to do. */
 import { uuidOf } from '@audience-sync/contracts/ids'
-import { Audience, AudiencePatch, NewAudience, Pause, Refresh, Run } from '@audience-sync/contracts/rest/audiences'
+import { Audience, AudiencePatch, NewAudience, Pause, Refresh } from '@audience-sync/contracts/rest/audiences'
+import { Run } from '@audience-sync/contracts/rest/runs'
 import type { Tx } from '@audience-sync/db/database'
 import type { App } from '@audience-sync/service/app'
 import { idempotent } from '@audience-sync/service/idempotency'
@@ -14,6 +15,7 @@ import { type CheckedAudience, checkNew, invalid } from '../check-new.ts'
 import { createAudience } from '../create.ts'
 import { runsJson } from '../run-json.ts'
 import { findAudience, listAudiences } from '../store.ts'
+import { together } from '../together.ts'
 import type { RouteParts } from './parts.ts'
 
 const params = z.object({ id: z.string() })
@@ -38,6 +40,7 @@ export async function runJsonOf(tx: Tx, row: RunRow): Promise<z.output<typeof Ru
 
 export function audienceRoutes(app: App, parts: RouteParts): void {
   const { db, peers, destinations } = parts
+  const refreshTogether = together<z.output<typeof Run>>()
 
   /** The peers are asked before the transaction; a refusal counts only if there is no earlier answer to repeat. */
   async function create(request: FastifyRequest, reply: FastifyReply, asked: NewAudience, campaignRef: string | null): Promise<void> {
@@ -125,11 +128,14 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
       config: sync,
       schema: { tags, summary: 'Sync now: a new run, or the one that is queued', params, body: Refresh.nullish(), response: { 202: Run } },
     },
-    (request, reply) =>
-      idempotent(db, request, reply, async (tx) => ({
-        status: 202,
-        body: await runJsonOf(tx, await refresh(tx, request.params.id, request.body?.mode ?? 'incremental')),
-      })),
+    async (request, reply) => {
+      const { tenantId } = request.auth
+      const { id } = request.params
+      const mode = request.body?.mode ?? 'incremental'
+      const work = async (tx: Tx) => runJsonOf(tx, await refresh(tx, id, mode))
+      if (request.headers['idempotency-key'] !== undefined) return idempotent(db, request, reply, async (tx) => ({ status: 202, body: await work(tx) }))
+      return reply.code(202).send(await refreshTogether(`${tenantId} ${id} ${mode}`, () => db.tenant(tenantId, work)))
+    },
   )
 
   app.post(

@@ -1,5 +1,5 @@
 /** What this installation can do: destinations, preview, the catalogue of errors. */
-import { DestinationInfo, ErrorEntry, Preview, PreviewRequest } from '@audience-sync/contracts/rest/audiences'
+import { DestinationInfo, ErrorEntry, Preview, PreviewRequest } from '@audience-sync/contracts/rest/destinations'
 import { previewRequests } from '@audience-sync/destination-kit/preview'
 import { catalogue } from '@audience-sync/errors/catalogue'
 import type { App } from '@audience-sync/service/app'

@@ -1,5 +1,5 @@
 /** Runs: read, listed, cancelled, with who was refused and what was said to the platform. */
-import { PlatformCall, Rejection, Run } from '@audience-sync/contracts/rest/audiences'
+import { PlatformCall, Rejection, Run } from '@audience-sync/contracts/rest/runs'
 import { orm } from '@audience-sync/db/database'
 import type { App } from '@audience-sync/service/app'
 import { idempotent } from '@audience-sync/service/idempotency'

@@ -1,0 +1,53 @@
+/** REST shapes of the destinations' catalogue, the preview and the catalogue of errors (API.md). */
+import { z } from 'zod'
+import { Consent, Identifiers } from '../people.ts'
+import { Choices, Settings } from './audiences.ts'
+
+const count = z.int().min(0)
+
+export const DestinationInfo = z
+  .object({
+    id: z.string(),
+    title: z.string(),
+    apiVersion: z.string(),
+    settings: z.record(z.string(), z.unknown()).meta({ description: 'JSON Schema of an audience’s settings' }),
+    identifiers: z.array(z.string()),
+    capabilities: z.object({ keepsOrder: z.boolean(), applies: z.enum(['answer', 'settle']), keys: z.array(z.string()) }),
+    limits: z.record(z.string(), z.int()),
+    minimumSize: count,
+    quotas: z.array(z.object({ id: z.string(), scope: z.string(), capacity: z.record(z.string(), z.number()), decaySeconds: z.int() })),
+    sizeBands: z.array(z.object({ upTo: z.int().nullable(), band: z.string(), text: z.string() })),
+    advice: z.array(z.object({ title: z.string(), text: z.string() })),
+    statusPage: z.string(),
+  })
+  .meta({ id: 'Destination' })
+
+export const MAX_PREVIEW_MEMBERS = 100
+
+export const PreviewRequest = z.strictObject({
+  operation: z.enum(['add', 'remove']),
+  identifiers: Choices.optional().meta({ description: 'all that the destination takes, unless given' }),
+  settings: Settings.default({}),
+  members: z
+    .array(z.strictObject({ customerId: z.string().min(1).max(256), identifiers: Identifiers, consent: Consent.prefault({}), value: z.number().optional() }))
+    .min(1)
+    .max(MAX_PREVIEW_MEMBERS),
+})
+export type PreviewRequest = z.infer<typeof PreviewRequest>
+
+export const Preview = z
+  .object({
+    requests: z.array(z.object({ method: z.string(), url: z.string(), headers: z.record(z.string(), z.string()), body: z.unknown() })),
+    members: z.array(
+      z.object({
+        customerId: z.string(),
+        sent: z.record(z.string(), z.unknown()),
+        dropped: z.array(z.object({ field: z.string(), code: z.string() })),
+        rejected: z.object({ code: z.string(), title: z.string(), solution: z.string() }).nullable(),
+      }),
+    ),
+  })
+  .meta({ id: 'Preview' })
+export type Preview = z.infer<typeof Preview>
+
+export const ErrorEntry = z.object({ code: z.string(), status: z.int(), title: z.string(), solution: z.string() }).meta({ id: 'ErrorEntry' })

@@ -1,0 +1,137 @@
+/** The catalogue, the preview, and what can be seen of a run, an account and a person. */
+import { createHash } from 'node:crypto'
+import { newUuid } from '@audience-sync/contracts/ids'
+import { groupBit, purposeBit } from '@audience-sync/contracts/people'
+import { fingerprintOf } from '@audience-sync/sync-engine/pure/diff'
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { type Rig, startRig } from './rig.ts'
+
+let rig: Rig
+beforeAll(async () => {
+  rig = await startRig()
+})
+afterAll(() => rig.stop())
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const bare = (id: string) => id.slice(4)
+
+describe('the catalogue', () => {
+  test('a destination shows its settings as JSON Schema, limits and advice; an unknown one is 404', async () => {
+    const { body } = await rig.call('GET', '/v1/destinations')
+    expect(body.data).toMatchObject([
+      { id: 'meta', minimumSize: 100, limits: { rowsPerCall: 10_000 }, settings: { type: 'object', properties: { retentionDays: { maximum: 180 } } } },
+    ])
+    expect((await rig.call('GET', '/v1/destinations/meta')).body).toEqual(body.data[0])
+    expect(await rig.call('GET', '/v1/destinations/tiktok')).toMatchObject({ status: 404, body: { code: 'destination_unknown' } })
+  })
+
+  test('errors are listed with title and solution', async () => {
+    const { body } = await rig.call('GET', '/v1/errors')
+    expect(body.data).toContainEqual({ code: 'audience_held', status: 409, title: expect.any(String), solution: expect.any(String) })
+  })
+
+  test('preview shows the request, what was dropped, and who may not be sent', async () => {
+    const granted = { adUserData: 'granted', adPersonalization: 'granted' }
+    const { status, body } = await rig.call('POST', '/v1/destinations/meta/preview', {
+      operation: 'add',
+      identifiers: ['email', 'phone'],
+      members: [
+        { customerId: 'c_1', identifiers: { email: ' Ann@Example.com ', phone: 'nonsense' }, consent: granted },
+        { customerId: 'c_2', identifiers: { email: 'bob@example.com' }, consent: { ...granted, adUserData: 'denied' } },
+        { customerId: 'c_3', identifiers: { email: 'no address' }, consent: granted },
+      ],
+    })
+    expect(status).toBe(200)
+    expect(body.requests).toMatchObject([
+      {
+        method: 'POST',
+        url: 'https://graph.facebook.com/v26.0/{audience}/users',
+        body: { payload: { schema: ['EMAIL', 'PHONE'], data: [[sha256('ann@example.com'), '']] } },
+      },
+    ])
+    expect(body.members).toMatchObject([
+      { customerId: 'c_1', sent: { EMAIL: sha256('ann@example.com') }, dropped: [{ field: 'phone', code: 'phone_not_e164' }], rejected: null },
+      { customerId: 'c_2', sent: {}, rejected: { code: 'consent_denied' } },
+      { customerId: 'c_3', sent: {}, dropped: [{ field: 'email', code: 'email_malformed' }], rejected: { code: 'no_usable_identifier' } },
+    ])
+  })
+
+  test('the quota of an account; another tenant’s account is 404', async () => {
+    const id = rig.account()
+    expect(await rig.call('GET', `/v1/accounts/${id}/quota`)).toMatchObject({
+      status: 200,
+      body: { destination: 'meta', quotas: [{ id: 'api_score', used: 0, capacity: 60 }, { id: 'custom_audience' }] },
+    })
+    expect((await rig.call('GET', `/v1/accounts/${id}/quota`, undefined, { tenantId: newUuid() })).status).toBe(404)
+  })
+})
+
+describe('one run and one person', () => {
+  test('counts are those of the batches; rejections and calls are listed; the person is explained', async () => {
+    const { id, lastRun } = await rig.audience()
+    const run = bare(lastRun.id)
+    const all = groupBit('email') | groupBit('phone')
+    const pieces = Buffer.alloc(16, 7).toString('base64')
+    await rig.database.admin(
+      `WITH b AS (
+         INSERT INTO sync.batch (id, tenant_id, run_no, audience_no, destination_no, generation, operation, rows, added, state, rejected_added, suppressions_at, fetched_at, receipt)
+         SELECT $2, tenant_id, no, audience_no, destination_no, 1, 'add', 3, 3, 'applied', 1, '0:0', now(), '{"sessionId": 7}' FROM sync.run WHERE id = $1 RETURNING *
+       ), l AS (
+         INSERT INTO sync.ledger (customer_no, fingerprint, add_batch, audience_no, tenant_no, config_version, destination_no, generation, normaliser, held)
+         SELECT 1, $3, b.no, b.audience_no, a.tenant_no, 1, b.destination_no, 1, 1, '' FROM b JOIN sync.audience a ON a.no = b.audience_no
+       ), r AS (
+         INSERT INTO sync.rejection (run_no, customer_no, audience_no, tenant_no, destination_no, operation, code)
+         SELECT b.run_no, 2, b.audience_no, a.tenant_no, b.destination_no, 'add', 'platform_rejected_row' FROM b JOIN sync.audience a ON a.no = b.audience_no
+       )
+       INSERT INTO sync.call (tenant_id, destination_no, audience_no, run_no, method, path, status, duration_ms, request, response, started_at)
+       SELECT tenant_id, destination_no, audience_no, run_no, 'POST', '/v26.0/1/users', 200, 12, '{"rows": 3}', '{"num_received": 3}', now() FROM b`,
+      [run, newUuid(), fingerprintOf(all, pieces, all)],
+    )
+    rig.world.customers.set('c_1', 1).set('c_2', 2).set('c_3', 3)
+    rig.world.rows
+      .set(1, [1, 1, purposeBit('ads'), all, pieces])
+      .set(2, [2, 1, purposeBit('ads'), groupBit('email'), pieces])
+      .set(3, [3, 1, 0, all, pieces])
+
+    expect((await rig.call('GET', `/v1/runs/${lastRun.id}`)).body).toMatchObject({
+      counts: { planned: 3, accepted: 2, applied: 2, rejected: 1, added: 2, waiting: 0 },
+      progress: { done: 3, total: 3 },
+    })
+    expect((await rig.call('GET', `/v1/runs/${lastRun.id}/rejections`)).body).toMatchObject({
+      data: [{ customerId: 'c_2', operation: 'add', code: 'platform_rejected_row', attempts: 1 }],
+      nextCursor: null,
+    })
+    expect((await rig.call('GET', `/v1/runs/${lastRun.id}/calls`)).body.data).toMatchObject([{ method: 'POST', status: 200, request: { rows: 3 } }])
+
+    await rig.database.admin(`UPDATE sync.run SET status = 'completed_with_rejections', finished_at = now() WHERE id = $1`, [run])
+    const retry = await rig.call('POST', `/v1/runs/${lastRun.id}/retry-rejected`)
+    expect(retry).toMatchObject({ status: 202, body: { trigger: 'retry', status: 'queued' } })
+    expect(await rig.database.admin('SELECT customer_no, reason, not_before <= now() AS due FROM sync.todo')).toEqual([
+      { customer_no: 2, reason: 'rejected', due: true },
+    ])
+    expect(await rig.call('POST', `/v1/runs/${retry.body.id}/retry-rejected`)).toMatchObject({ status: 409, body: { code: 'conflict' } })
+
+    const person = async (customerId: string) => (await rig.call('GET', `/v1/audiences/${id}/members/${customerId}`)).body
+    expect(await person('c_1')).toMatchObject({
+      membership: { member: true },
+      state: 'applied',
+      operation: 'add',
+      runId: lastRun.id,
+      receipt: { sessionId: 7 },
+      next: 'none',
+      reason: null,
+    })
+    expect(await person('c_2')).toMatchObject({
+      state: 'rejected',
+      reason: { code: 'platform_rejected_row' },
+      identifiers: { email: { kept: true }, phone: { kept: false } },
+      next: 'add',
+    })
+    expect(await person('c_3')).toMatchObject({ consent: { allowed: false }, state: 'absent', reason: { code: 'consent_denied' }, next: 'none' })
+    rig.world.rows.set(1, [1, 1, purposeBit('ads'), all, Buffer.alloc(16, 8).toString('base64')])
+    expect(await person('c_1')).toMatchObject({ state: 'applied', next: 'replace' })
+    rig.world.rows.set(1, [1, 0, purposeBit('ads'), all, pieces])
+    expect(await person('c_1')).toMatchObject({ membership: { member: false }, state: 'applied', next: 'remove' })
+    expect(await rig.call('GET', `/v1/audiences/${id}/members/nobody`)).toMatchObject({ status: 404, body: { code: 'customer_unknown' } })
+  })
+})
