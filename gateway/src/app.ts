@@ -82,7 +82,7 @@ export interface GatewayAppOptions {
   readonly schedulerUrl?: string | undefined
   readonly corsOrigins?: readonly string[]
   readonly trustedProxies?: number
-  readonly timeouts?: ForwardOptions['timeouts']
+  readonly timeouts?: ForwardOptions['timeouts'] | undefined
 }
 
 export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyInstance> {
@@ -119,7 +119,7 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
   tenantRoutes(app, { db, mode: keyMode, onChanged: authenticator.forgetTenant })
   auditRoutes(app, { db, audit })
   await docs(plain, openApiDocument({ urls, tokens, log, own: () => plain.swagger() as unknown as OpenApi }))
-  await plain.register(async (scope) => forward(scope, { urls, credentials: serviceCredentials(tokens), audit, limits, ...(timeouts && { timeouts }) }))
+  await plain.register(async (scope) => forward(scope, { urls, credentials: serviceCredentials(tokens), audit, limits, timeouts }))
   return plain
 }
 

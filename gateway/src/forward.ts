@@ -42,7 +42,7 @@ export interface ForwardOptions {
   readonly credentials: ServiceCredentials
   readonly audit: AuditLog
   readonly limits: Limiter
-  readonly timeouts?: { readonly bodyMs?: number; readonly answerMs?: number }
+  readonly timeouts?: { readonly bodyMs?: number; readonly answerMs?: number } | undefined
 }
 
 declare module 'fastify' {

@@ -4,7 +4,7 @@ import { sweepIdempotency } from '@audience-sync/service/idempotency'
 import type { Running } from '@audience-sync/service/run'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import type { Logger } from 'pino'
-import { gatewayApp } from './app.ts'
+import { type GatewayAppOptions, gatewayApp } from './app.ts'
 import { auditLog } from './audit-log.ts'
 import { authenticator } from './authenticator.ts'
 import type { GatewayConfig } from './config.ts'
@@ -19,10 +19,12 @@ const SWEEP_MS = 3_600_000
 export interface GatewayParts {
   readonly log: Logger
   readonly tokens: ServiceTokens
+  /** Of forwarded requests; for tests that cannot wait so long. */
+  readonly timeouts?: GatewayAppOptions['timeouts'] | undefined
 }
 
 /** Makes the demo tenant if it is missing, and listens. `stop` answers what has begun, writes the audit log and lets go of the database. */
-export async function start(config: GatewayConfig, { log, tokens }: GatewayParts): Promise<Running & { url: string }> {
+export async function start(config: GatewayConfig, { log, tokens, timeouts }: GatewayParts): Promise<Running & { url: string }> {
   const db = openDatabase({ url: config.DATABASE_URL, name: 'gateway' })
   const audit = auditLog(db, log)
   const buckets = new TokenBuckets()
@@ -75,6 +77,7 @@ export async function start(config: GatewayConfig, { log, tokens }: GatewayParts
     schedulerUrl: config.SCHEDULER_URL,
     corsOrigins: config.CORS_ORIGINS ?? [],
     trustedProxies: config.TRUSTED_PROXIES,
+    timeouts,
   })
   const sweep = setInterval(() => void sweepIdempotency(db).catch((error: unknown) => log.warn({ err: error }, 'old answers could not be removed')), SWEEP_MS)
   sweep.unref()

@@ -8,7 +8,7 @@ import { generateServiceTokens } from '@audience-sync/service/tokens'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import type { GatewayConfig } from '../src/config.ts'
 import { gatewayConfig } from '../src/config.ts'
-import { start } from '../src/start.ts'
+import { type GatewayParts, start } from '../src/start.ts'
 
 export const ADMIN = 'bootstrap-key-of-the-tests-0123456789'
 const NAMES = ['gateway', 'connections', 'behavior-export', 'audiences'] as const
@@ -32,11 +32,12 @@ export interface HarnessOptions {
   /** Routes of the services behind. */
   readonly routes?: Partial<Record<Name, (app: App) => void>>
   readonly config?: Partial<GatewayConfig>
+  readonly timeouts?: GatewayParts['timeouts']
   /** Addresses in place of a service. */
   readonly instead?: Partial<Record<Name, string>>
 }
 
-export async function harness({ routes = {}, config = {}, instead = {} }: HarnessOptions = {}): Promise<Harness> {
+export async function harness({ routes = {}, config = {}, instead = {}, timeouts }: HarnessOptions = {}): Promise<Harness> {
   const database = await testDatabase()
   let logged = ''
   const destination = new Writable({
@@ -66,7 +67,7 @@ export async function harness({ routes = {}, config = {}, instead = {} }: Harnes
     API_KEY_MODE: 'test',
   }
   const log = createLogger({ name: 'gateway', level: 'debug', destination })
-  const gateway = await start({ ...gatewayConfig.parse(env), ...config }, { log, tokens: tokens.gateway })
+  const gateway = await start({ ...gatewayConfig.parse(env), ...config }, { log, tokens: tokens.gateway, timeouts })
   let stopped: Promise<void> | undefined
   const stopGateway = () => {
     stopped ??= gateway.stop()

@@ -1,0 +1,33 @@
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { type Harness, harness } from './harness.ts'
+
+let gateway: Harness
+let silent: Server
+beforeAll(async () => {
+  silent = createServer((request) => void request.resume())
+  await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done))
+  gateway = await harness({
+    instead: { 'behavior-export': `http://127.0.0.1:${(silent.address() as AddressInfo).port}` },
+    timeouts: { bodyMs: 100, answerMs: 300 },
+  })
+})
+afterAll(async () => {
+  await gateway.stop()
+  silent.closeAllConnections()
+  await new Promise((done) => silent.close(done))
+})
+const codeOf = async (answer: Response) => [answer.status, ((await answer.json()) as { code: string }).code]
+
+test('a service that never answers is a 503 that says that the outcome is not known', async () => {
+  const answer = await gateway.call('/v1/behaviors', { method: 'POST', body: '{}' })
+  expect(answer.headers.get('retry-after')).toBe('1')
+  expect(await codeOf(answer)).toEqual([503, 'request_timeout'])
+})
+
+test('a body that never ends is cut off', async () => {
+  const endless = new ReadableStream({ start: (controller) => controller.enqueue(Buffer.from('{')) })
+  const init = { method: 'POST', body: endless, duplex: 'half', headers: { 'content-type': 'application/json' } } as RequestInit
+  expect(await codeOf(await gateway.call('/v1/behaviors', init))).toEqual([503, 'request_timeout'])
+})
