@@ -7,7 +7,7 @@ const DAY = 24 * HOUR
 const zones = ['UTC', 'Europe/Berlin', 'America/New_York', 'Australia/Lord_Howe', 'Asia/Kolkata']
 const schedule = (fields: Partial<Schedule>) => Schedule.parse({ frequency: 'daily', ...fields })
 const next = (fields: Partial<Schedule>, after: string) => nextSlot(schedule(fields), new Date(after))?.toISOString()
-const shown = (slot: Date, timeZone: string) => new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' }).format(slot)
+const clockOf = (timeZone: string) => new Intl.DateTimeFormat('en-GB', { timeZone, hour: '2-digit', minute: '2-digit' })
 
 describe('a slot', () => {
   test('daily: wall time in the zone, summer and winter', () => {
@@ -55,14 +55,15 @@ describe('P16: 400 days in 5 zones', () => {
   const start = Date.UTC(2026, 0, 1)
 
   test.each(zones)('%s: a daily schedule has one slot for each calendar day, at its time but where the zone skips it', (timeZone) => {
-    for (const at of ['00:00', '01:30', '02:00', '02:30', '23:59']) {
+    for (const at of ['00:00', '02:30', '23:59']) {
       const date = new Intl.DateTimeFormat('en-CA', { timeZone })
+      const clock = clockOf(timeZone)
       const days: string[] = []
       let moved = 0
       for (let slot = new Date(start); days.length < 400; ) {
         slot = nextSlot(schedule({ at, timeZone }), slot) as Date
         days.push(date.format(slot))
-        if (shown(slot, timeZone) !== at) moved += 1
+        if (clock.format(slot) !== at) moved += 1
       }
       expect(new Set(days).size).toBe(400)
       expect(moved).toBeLessThanOrEqual(2)
@@ -70,7 +71,8 @@ describe('P16: 400 days in 5 zones', () => {
     }
   })
 
-  test.each(['America/New_York', 'Australia/Lord_Howe'])('%s: hourly slots are at most 90 minutes apart, and never less than 30', (timeZone) => {
+  test('hourly slots are at most 90 minutes apart, and never less than 30, where the clock moves by half an hour', () => {
+    const timeZone = 'Australia/Lord_Howe'
     let before = nextSlot(schedule({ frequency: 'hourly', at: '00:45', timeZone }), new Date(start)) as Date
     for (let hours = 0; hours < 400 * 24; hours += 1) {
       const slot = nextSlot(schedule({ frequency: 'hourly', at: '00:45', timeZone }), before) as Date
@@ -100,7 +102,7 @@ describe('P16: 400 days in 5 zones', () => {
           expect(nextSlot(wanted, new Date(Math.min(between, slot - 1)))?.getTime()).toBe(slot)
         },
       ),
-      { numRuns: 2_000 },
+      { numRuns: 500 },
     )
   })
 })
