@@ -83,9 +83,13 @@ export const changeBehavior = (tx: Tx, no: number, { key, name, kind, descriptio
   )
 
 async function one(tx: Tx, key: string, sql: string, values: readonly unknown[]): Promise<BehaviorRow> {
+  const { rows } = await keyed(key, () => tx.query<BehaviorRow>(sql, [...values]))
+  return rows[0] as BehaviorRow
+}
+
+async function keyed<T>(key: string, write: () => Promise<T>): Promise<T> {
   try {
-    const { rows } = await tx.query<BehaviorRow>(sql, [...values])
-    return rows[0] as BehaviorRow
+    return await write()
   } catch (error) {
     if ((error as { code?: string }).code === UNIQUE_VIOLATION)
       throw new AppError('behavior_key_taken', `Another behavior has the key ${key}.`, { cause: error })
@@ -103,21 +107,17 @@ export interface BehaviorState {
   readonly occurredAt: Date
 }
 
-/** What `behavior.changed` says; older news than stored does nothing. Answers the behavior, as it is now. */
-export async function storeBehavior(tx: Tx, tenant: Tenant, { id, key, name, kind, description, occurredAt }: BehaviorState): Promise<BehaviorRow> {
-  const values = [tenant.no, id ?? newUuid(), key, name, kind, description, occurredAt]
+/** What `behavior.changed` says; older news than stored does nothing. @throws `behavior_key_taken` */
+export async function storeBehavior(tx: Tx, tenant: Tenant, { id, key, name, kind, description, occurredAt }: BehaviorState): Promise<void> {
   // By id where the publisher named one: a behavior may change its key.
-  await tx.query(
-    `INSERT INTO behavior AS b (tenant_no, id, key, name, kind, description, occurred_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
-     ON CONFLICT ${id ? '(tenant_no, id)' : '(tenant_no, key)'} DO UPDATE SET key = excluded.key, name = excluded.name, kind = excluded.kind, description = excluded.description,
-       occurred_at = excluded.occurred_at, updated_at = now() WHERE excluded.occurred_at > b.occurred_at`,
-    values,
+  await keyed(key, () =>
+    tx.query(
+      `INSERT INTO behavior AS b (tenant_no, id, key, name, kind, description, occurred_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
+       ON CONFLICT ${id ? '(tenant_no, id)' : '(tenant_no, key)'} DO UPDATE SET key = excluded.key, name = excluded.name, kind = excluded.kind, description = excluded.description,
+         occurred_at = excluded.occurred_at, updated_at = now() WHERE excluded.occurred_at > b.occurred_at`,
+      [tenant.no, id ?? newUuid(), key, name, kind, description, occurredAt],
+    ),
   )
-  const { rows } = await tx.query<BehaviorRow>(`SELECT ${COLUMNS} FROM behavior WHERE tenant_no = $1 AND ${id ? 'id = $2' : 'key = $2'}`, [
-    tenant.no,
-    id ?? key,
-  ])
-  return rows[0] as BehaviorRow
 }
 
 /** Counts up to all of them: shown to people, and asked when an audience is made. */

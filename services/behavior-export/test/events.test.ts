@@ -72,9 +72,15 @@ describe('both doors call the same functions', () => {
       { tenantId: '01932f1c-7a4e-7cc1-9b1f-3d5f6a7b8c9d' },
     )
     await s.send(topics.behaviorMembershipChanged, { behavior: { case: 'behaviorId', value: behaviorId }, changes: [change('after')] })
+    await s.send(topics.behaviorMembershipChanged, { behavior: { case: 'behaviorKey', value: 'no\u0000key' }, changes: [change('x')] })
+    await s.send(topics.behaviorChanged, { behaviorId: 'beh_01932f1c-7a4e-7cc1-9b1f-3d5f6a7b8c9d', key: 'comfort', name: 'Thief', occurredAt })
+    await s.send(topics.behaviorChanged, { key: 'bad', name: 'no\u0000name', occurredAt })
     await until('the good one', () => customer('after'))
-    await until('three dead letters', async () => (await s.deadLetters()).length === before + 3)
+    await until('six dead letters', async () => (await s.deadLetters()).length === before + 6)
     expect((await s.deadLetters()).slice(before).toSorted()).toEqual([
+      'behavior.changed.dlq behavior_key_taken',
+      'behavior.changed.dlq validation_failed',
+      'behavior.membership.changed.dlq line_malformed',
       'behavior.membership.changed.dlq occurred_at_in_future',
       'behavior.membership.changed.dlq tenant_unknown',
       'customer.changed.dlq customer_empty',

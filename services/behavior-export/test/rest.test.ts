@@ -66,6 +66,22 @@ describe('behaviors', () => {
   })
 })
 
+test('the routes are described in OpenAPI, the bulk bodies in both formats', async () => {
+  const { paths } = (await s.call('GET', '/internal/openapi.json')).body
+  expect(Object.keys(paths).toSorted()).toEqual([
+    '/v1/behaviors',
+    '/v1/behaviors/{id}',
+    '/v1/behaviors/{id}/health',
+    '/v1/behaviors/{id}/members',
+    '/v1/customers',
+    '/v1/customers/{customerId}',
+    '/v1/customers/{customerId}/consent',
+    '/v1/privacy/erasures',
+    '/v1/privacy/erasures/{id}',
+  ])
+  expect(Object.keys(paths['/v1/customers'].post.requestBody.content)).toEqual(['application/json', 'application/x-ndjson'])
+})
+
 describe('bulk', () => {
   test('bad lines are told by number and code, good ones are stored', async () => {
     const answer = await s.ndjson(members(), [

@@ -7,28 +7,29 @@ const time = z.iso.datetime()
 /** Any zone; compared to the millisecond. */
 export const occurredAt = z.iso.datetime({ offset: true }).max(64)
 
-/** The tenant's own id of a person: any text that Postgres and UTF-8 can hold. */
-export const CustomerId = z
-  .string()
-  .min(1)
-  .max(256)
-  .refine((text) => !text.includes('\u0000') && text.isWellFormed(), 'contains characters that cannot be stored')
-  .meta({ description: 'the customer’s id as you know it', example: 'c_1' })
+/** Postgres and UTF-8 can hold it. */
+export const isStorable = (text: string): boolean => !text.includes('\u0000') && text.isWellFormed()
+const NOT_STORABLE = 'contains characters that cannot be stored'
+
+/** The tenant's own id of a person: any text that can be stored. */
+export const CustomerId = z.string().min(1).max(256).refine(isStorable, NOT_STORABLE).meta({ description: 'the customer’s id as you know it', example: 'c_1' })
 
 // ─── behaviors ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export const BehaviorKind = z.enum(['suggested', 'custom'])
 
+export const BehaviorKey = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[\w.:-]+$/)
+  .meta({ description: 'your own name for it, unique; events may use it', example: 'comfort_seekers' })
+
 const behaviorFields = {
-  key: z
-    .string()
-    .min(1)
-    .max(128)
-    .regex(/^[\w.:-]+$/)
-    .meta({ description: 'your own name for it, unique; events may use it', example: 'comfort_seekers' }),
-  name: z.string().trim().min(1).max(200),
+  key: BehaviorKey,
+  name: z.string().trim().min(1).max(200).refine(isStorable, NOT_STORABLE),
   kind: BehaviorKind,
-  description: z.string().max(2_000),
+  description: z.string().max(2_000).refine(isStorable, NOT_STORABLE),
 }
 
 export const NewBehavior = z.strictObject({ ...behaviorFields, kind: BehaviorKind.default('custom'), description: behaviorFields.description.default('') })

@@ -4,6 +4,7 @@ import { topics } from '@audience-sync/contracts/events/topics'
 import { uuidOf } from '@audience-sync/contracts/ids'
 import { CustomerId, NewBehavior } from '@audience-sync/contracts/rest/behaviors'
 import type { Tx } from '@audience-sync/db/database'
+import { AppError } from '@audience-sync/errors/app-error'
 import { type AnyConsumer, defineConsumer, PoisonError } from '@audience-sync/events/consumer'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { timestampDate } from '@bufbuild/protobuf/wkt'
@@ -79,7 +80,12 @@ export function consumers({ vault, now }: ConsumerParts): AnyConsumer[] {
           })
           const id = message.behaviorId ? uuidOf('behavior', message.behaviorId) : undefined
           if (!success || (message.behaviorId && !id)) throw new PoisonError('validation_failed', 'The behavior is not described as it must be.')
-          await storeBehavior(tx, tenant, { ...data, id, occurredAt: message.occurredAt ? timestampDate(message.occurredAt) : occurredAt })
+          await storeBehavior(tx, tenant, { ...data, id, occurredAt: message.occurredAt ? timestampDate(message.occurredAt) : occurredAt }).catch(
+            (error: unknown) => {
+              if (error instanceof AppError) throw new PoisonError(error.code, error.message) // another try would fail alike, and hold up the rest
+              throw error
+            },
+          )
         }
       },
     }),

@@ -1,6 +1,7 @@
 /** From messages to the inputs of ingest, by the rules of the REST lines: one set of rules for both doors. */
 import type { CustomerChanged, MembershipChanged } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/ingest_pb'
 import { uuidOf } from '@audience-sync/contracts/ids'
+import { BehaviorKey } from '@audience-sync/contracts/rest/behaviors'
 import { PoisonError } from '@audience-sync/events/consumer'
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt'
 import { type Checked, checkCustomer, checkMembership } from '../bulk/check.ts'
@@ -11,7 +12,7 @@ import type { MembershipInput } from '../ingest/memberships.ts'
 export function behaviorNamed({ behavior }: Pick<MembershipChanged, 'behavior'>): string {
   const uuid = behavior.case === 'behaviorId' ? uuidOf('behavior', behavior.value) : undefined
   if (uuid) return `id:${uuid}`
-  if (behavior.case === 'behaviorKey' && behavior.value) return `key:${behavior.value}`
+  if (behavior.case === 'behaviorKey' && BehaviorKey.safeParse(behavior.value).success) return `key:${behavior.value}`
   throw new PoisonError('line_malformed', 'The event names no behavior.')
 }
 

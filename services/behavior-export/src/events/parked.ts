@@ -8,6 +8,7 @@ import { type MembershipChanged, MembershipChangedSchema } from '@audience-sync/
 import { header } from '@audience-sync/contracts/events/headers'
 import { topics } from '@audience-sync/contracts/events/topics'
 import { newUuid } from '@audience-sync/contracts/ids'
+import { isStorable } from '@audience-sync/contracts/rest/behaviors'
 import type { Database, Tx } from '@audience-sync/db/database'
 import type { ReceivedEvent } from '@audience-sync/events/consumer'
 import { bury } from '@audience-sync/events/dead-letters'
@@ -29,8 +30,8 @@ export async function park(tx: Tx, event: ReceivedEvent<MembershipChanged>, beha
     newUuid(),
     event.tenantId,
     behavior,
-    event.key,
-    event.headers,
+    isStorable(event.key) ? event.key : '',
+    Object.fromEntries(Object.entries(event.headers).filter(([name, value]) => isStorable(name) && isStorable(value))),
     Buffer.from(toBinary(MembershipChangedSchema, event.message)),
     now,
   ])
