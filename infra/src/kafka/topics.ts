@@ -4,13 +4,16 @@
  */
 import { MAX_INGEST_BYTES, MAX_OWN_BYTES } from '@audience-sync/contracts/events/headers'
 import { deadLettersOf, topics } from '@audience-sync/contracts/events/topics'
-import kafkajs from 'kafkajs'
+import kafkajs, { type Admin } from 'kafkajs'
 
 const PARTITIONS = 6 // DESIGN.md: the most pods of one service that share a topic's work
 const RETENTION_MS = 7 * 24 * 3_600_000 // RELIABILITY.md §4.4
 const DEAD_LETTER_RETENTION_MS = 14 * 24 * 3_600_000 // time for a fix and a redrive; as long as the inbox remembers
 const BATCH_BYTES = 1_048_576 // the relay sends up to half of it in one batch of a partition, and one more event
 const OVERHEAD_BYTES = 65_536 // headers, key and the batch's own frame
+
+const LEADERS_DEADLINE_MS = 30_000 // an election takes a second or two
+const LEADERS_POLL_MS = 50
 
 export interface TopicPlan {
   readonly topic: string
@@ -40,7 +43,7 @@ export interface MakeTopicsOptions {
 /** Makes what is missing; answers the names that were made now. */
 export async function makeTopics(brokers: readonly string[], { prefix = '', replicationFactor = 1, only }: MakeTopicsOptions = {}): Promise<string[]> {
   const { Kafka, logLevel } = kafkajs
-  const admin = new Kafka({ clientId: 'topics', brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
+  const admin: Admin = new Kafka({ clientId: 'topics', brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
   await admin.connect()
   try {
     const there = new Set(await admin.listTopics())
@@ -48,7 +51,7 @@ export async function makeTopics(brokers: readonly string[], { prefix = '', repl
     const missing = wanted.filter(({ topic }) => !there.has(`${prefix}${topic}`))
     if (missing.length === 0) return []
     await admin.createTopics({
-      waitForLeaders: true,
+      waitForLeaders: false, // kafkajs gives up on a broker that does not know its newest topics yet
       topics: missing.map(({ topic, numPartitions, config }) => ({
         topic: `${prefix}${topic}`,
         numPartitions,
@@ -56,8 +59,27 @@ export async function makeTopics(brokers: readonly string[], { prefix = '', repl
         configEntries: Object.entries(config).map(([name, value]) => ({ name, value })),
       })),
     })
+    await led(
+      admin,
+      missing.map(({ topic }) => `${prefix}${topic}`),
+    )
     return missing.map(({ topic }) => `${prefix}${topic}`)
   } finally {
     await admin.disconnect()
+  }
+}
+
+/** Waits until every partition has a leader: only then can it be written to. */
+async function led(admin: Admin, names: string[]): Promise<void> {
+  const deadline = Date.now() + LEADERS_DEADLINE_MS
+  for (;;) {
+    try {
+      const { topics: made } = await admin.fetchTopicMetadata({ topics: names })
+      if (made.every(({ partitions }) => partitions.length > 0 && partitions.every(({ leader }) => leader >= 0))) return
+    } catch (error) {
+      if (Date.now() > deadline) throw error
+    }
+    if (Date.now() > deadline) throw new Error(`Topics without a leader after ${LEADERS_DEADLINE_MS} ms: ${names.join(', ')}`)
+    await new Promise((resolve) => setTimeout(resolve, LEADERS_POLL_MS))
   }
 }

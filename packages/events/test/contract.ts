@@ -48,6 +48,21 @@ export function contract(makeRig: MakeRig): void {
     expect(await effects(database)).toEqual(allOf(keys, 20))
   })
 
+  test('two processes of a service share a group: when one stops the other goes on, and nothing is lost or doubled', async () => {
+    const { database, transport, relay } = await begin()
+    const keys = keysNamed(12)
+    const first = await transport('audiences').subscribe(database.as('audiences'), [effectConsumer({ messages: 5 })], { log })
+    await relay()
+    const publisher = database.as('behavior_export')
+    await say(publisher, keys, 1, 5)
+    await transport('audiences').subscribe(database.as('audiences'), [effectConsumer({ messages: 5 })], { log })
+    await say(publisher, keys, 6, 10)
+    await first.stop()
+    await say(publisher, keys, 11, 12)
+    await until('all effects', async () => (await countEffects(database)) >= 144)
+    expect(await effects(database)).toEqual(allOf(keys, 12))
+  })
+
   describe('a process that is killed loses nothing and doubles nothing', () => {
     test.each(['consumer.after_inbox', 'consumer.before_commit', 'consumer.after_commit', 'consumer.after_offset'])(
       'at %s',
@@ -315,6 +330,7 @@ export function contract(makeRig: MakeRig): void {
     await until('the first effect', async () => (await countEffects(database)) === 1)
     const { thaw } = await freeze()
     await until('it is noticed', () => stalled.includes('audiences.effects'), { timeoutMs: STALL_MS * 4 })
+    expect(subscription.healthy().ok).toBe(false)
     thaw()
     await relaying.send([record(2, 'beh_1')])
     await until('it heals', async () => (await countEffects(database)) === 2, { timeoutMs: 40_000 })

@@ -14,18 +14,21 @@ if (available.ok)
 
     test('a topic that was never made holds its keys and no others', async () => {
       const { database, relay, transport, end } = await kafkaRig()
-      const db = database.as('behavior_export')
-      await db.tenant(TENANTS[0], (tx) => publish(tx, { topic: topics.connectionChanged, tenantId: TENANTS[0], key: 'con_1', message: {} }))
-      await say(db, keysNamed(3), 1, 2)
-      const relaying = await relay()
-      await until('the others are sent', async () => (await database.admin('SELECT key FROM behavior_export.outbox WHERE published_at IS NULL')).length === 1)
-      await until('it is told', () => !relaying.healthy().ok)
-      let read = 0
-      await transport('audiences').read(topic.name, async () => {
-        read += 1
-      })
-      expect(read).toBe(6)
-      await end()
+      try {
+        const db = database.as('behavior_export')
+        await db.tenant(TENANTS[0], (tx) => publish(tx, { topic: topics.connectionChanged, tenantId: TENANTS[0], key: 'con_1', message: {} }))
+        await say(db, keysNamed(3), 1, 2)
+        const relaying = await relay()
+        await until('the others are sent', async () => (await database.admin('SELECT key FROM behavior_export.outbox WHERE published_at IS NULL')).length === 1)
+        await until('it is told', () => !relaying.healthy().ok)
+        let read = 0
+        await transport('audiences').read(topic.name, async () => {
+          read += 1
+        })
+        expect(read).toBe(6)
+      } finally {
+        await end()
+      }
     })
   })
 else

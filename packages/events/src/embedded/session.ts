@@ -6,9 +6,10 @@
 
 import pg from 'pg'
 import type { Logger } from 'pino'
-import { backoffMs, pause } from '../backoff.ts'
+import { atMost, backoffMs, pause } from '../backoff.ts'
 import { CHANNEL } from './log.ts'
 
+const STOP_MS = 1_000 // for a connection that is just being made
 const MAX_RECONNECT_MS = 5_000 // Postgres is on the same machine or the next one
 
 export interface Session {
@@ -73,8 +74,7 @@ export function openSession({ url, log, pingMs, onNotice, onReady, onLost }: Ses
       }
       const gone = client
       client = undefined
-      // Cut rather than closed when it does not answer: the server frees its locks once it notices.
-      ;(gone as unknown as { connection?: { stream: { destroy(): void } } } | undefined)?.connection?.stream.destroy()
+      cut(gone)
       if (!stopping.signal.aborted) {
         onLost()
         await pause(backoffMs(attempt, MAX_RECONNECT_MS), stopping.signal)
@@ -102,7 +102,11 @@ export function openSession({ url, log, pingMs, onNotice, onReady, onLost }: Ses
     connected: () => client !== undefined,
     async stop() {
       stopping.abort()
-      await kept
+      cut(client)
+      await atMost(STOP_MS, kept)
     },
   }
 }
+
+/** Cut rather than closed, for it may not answer: the server frees its locks once it notices. */
+const cut = (client: pg.Client | undefined) => (client as unknown as { connection: { stream: { destroy(): void } } } | undefined)?.connection.stream.destroy()

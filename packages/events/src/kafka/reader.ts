@@ -42,7 +42,9 @@ export async function readTopic(
     await consumer.connect()
     await consumer.subscribe({ topics: [brokerTopic], fromBeginning: true })
     await new Promise<void>((resolve, reject) => {
-      consumer.on(consumer.events.CRASH, ({ payload }) => reject(payload.error))
+      consumer.on(consumer.events.CRASH, ({ payload }) => {
+        if (!payload.restart) reject(payload.error) // otherwise kafkajs tries again: the group's coordinator may just be loading
+      })
       consumer
         .run({
           autoCommit: false,
