@@ -16,6 +16,7 @@ export interface ReceivedEvent<M extends Message> {
   readonly key: string
   readonly headers: Readonly<Record<string, string>>
   readonly message: M
+  /** ce_time; when it came in, where its publisher gave none. */
   readonly occurredAt: Date
   /** Version of the aggregate, where the publisher gave one. */
   readonly version: number | undefined

@@ -39,8 +39,8 @@ export function open<M extends Message>(topic: Topic<M>, record: InRecord): Rece
     key: aggregateOf(record.key, tenantId),
     headers,
     message: parse(topic, record),
-    occurredAt: new Date(Number.isNaN(time) ? 0 : time),
-    version: headers[header.version] === undefined ? undefined : Number(headers[header.version]),
+    occurredAt: Number.isNaN(time) ? new Date() : new Date(time),
+    version: /^\d{1,15}$/.test(headers[header.version] ?? '') ? Number(headers[header.version]) : undefined,
     traceparent: headers[header.traceparent],
   }
 }

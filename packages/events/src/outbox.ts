@@ -32,11 +32,18 @@ export async function publish<M extends Message>(tx: Tx, event: NewEvent<M>): Pr
   if (value.length > MAX_OWN_BYTES)
     throw new RangeError(`An event of ${name} has ${value.length} bytes; ${MAX_OWN_BYTES} are allowed. Send a reference instead.`)
   if (ingest) throw new TypeError(`${name} comes from outside; we only read it.`)
-  const headers: Record<string, string> = { [header.contentType]: contentTypes.protobuf, [header.schemaVersion]: SCHEMA_VERSION, ...event.headers }
-  propagation.inject(context.active(), headers)
+  const headers = { [header.contentType]: contentTypes.protobuf, [header.schemaVersion]: SCHEMA_VERSION, ...currentTrace(), ...event.headers }
   const row = { ...event, topic: name, eventId: event.eventId ?? newUuid(), headers, value }
   await insertOutbox(tx, row)
   return row.eventId
+}
+
+/** The trace alone: baggage stays where it is. */
+function currentTrace(): Record<string, string> {
+  const carried: Record<string, string> = {}
+  propagation.inject(context.active(), carried)
+  const traceparent = carried[header.traceparent]
+  return traceparent ? { [header.traceparent]: traceparent } : {}
 }
 
 export interface OutboxRow {

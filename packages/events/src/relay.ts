@@ -7,17 +7,15 @@
  * the last two sends it again: the inbox drops it. No transaction is open while it sends: an outage of the carrier must not hold
  * the horizon of the change feed (R2); the lock alone keeps others out.
  */
-import { header, SPEC_VERSION } from '@audience-sync/contracts/events/headers'
 import pg from 'pg'
 import type { Logger } from 'pino'
 import { atMost, backoffMs, bell, pause, within } from './backoff.ts'
 import { faultPoint } from './fault-point.ts'
 import { housekeep } from './housekeeping.ts'
-import { type Health, type OutRecord, RecordsRefused, STOP_DEADLINE_MS, type Transport } from './transport.ts'
+import { keyOf, markPublished, type OutboxRow, toRecord, unpublished } from './outbox-rows.ts'
+import { type Health, RecordsRefused, STOP_DEADLINE_MS, type Transport } from './transport.ts'
 
 const POLL_MS = 1_000 // the net under the notifications; also how late a dead relay is replaced
-const BATCH_ROWS = 500
-const BATCH_BYTES = 524_288 // a batch of one partition must fit the broker's limit of 1 MiB, with one more row on top
 const HOUSEKEEPING_MS = 3_600_000 // a three-day and a fourteen-day rule need no finer clock
 const REFUSED_RETRY_MS = 30_000 // F6: a missing topic or a missing right is looked for again
 const SEND_DEADLINE_MS = 60_000 // beyond the client's own tries: a send that never ends must not end the relaying
@@ -36,18 +34,6 @@ export interface Relay {
   stop(): Promise<void>
   /** `ok` also when another process holds the schema; not when sending fails or the database does not answer. */
   healthy(): Health
-}
-
-interface OutboxRow {
-  readonly id: number
-  readonly event_id: string
-  readonly tenant_id: string
-  readonly topic: string
-  readonly key: string
-  readonly headers: Record<string, string>
-  readonly value: Buffer
-  readonly version: number | null
-  readonly created_at: Date
 }
 
 export async function startRelay({ url, schemas, transport, log }: RelayOptions): Promise<Relay> {
@@ -124,8 +110,8 @@ async function relayWhileLocked(client: pg.Client, { schema, transport, log, sig
     const now = performance.now()
     for (const [key, until] of refused) if (until <= now) refused.delete(key)
     if (now >= nextHousekeeping) {
-      await housekeep(client, schema)
-      await transport.sweep()
+      // Old rows do no harm: what cannot be tidied up must not keep events from being sent.
+      await tidyUp().catch((error: Error) => log.error({ error: error.message }, 'housekeeping failed'))
       nextHousekeeping = now + HOUSEKEEPING_MS
     }
     const rows = await unpublished(client, schema, [...refused.keys()])
@@ -133,6 +119,11 @@ async function relayWhileLocked(client: pg.Client, { schema, transport, log, sig
     onProgress()
     say(refused.size === 0 ? { ok: true, detail: 'relaying' } : { ok: false, detail: `${refused.size} keys are refused` })
     if (rows.length === 0) await wake.wait(POLL_MS, signal)
+  }
+
+  async function tidyUp(): Promise<void> {
+    await housekeep(client, schema)
+    await transport.sweep()
   }
 
   async function sendAndMark(rows: readonly OutboxRow[]): Promise<void> {
@@ -152,7 +143,7 @@ async function relayWhileLocked(client: pg.Client, { schema, transport, log, sig
       return
     }
     faultPoint('relay.after_ack')
-    await client.query(`UPDATE ${schema}.outbox SET published_at = now() WHERE id = ANY($1) AND published_at IS NULL`, [rows.map(({ id }) => id)])
+    await markPublished(client, schema, rows)
     faultPoint('relay.after_mark')
   }
 }
@@ -161,36 +152,3 @@ async function takeLock(client: pg.Client, schema: string): Promise<boolean> {
   const { rows } = await client.query<{ got: boolean }>(`SELECT pg_try_advisory_lock(hashtext('relay'), hashtext($1)) AS got`, [schema])
   return rows[0]?.got ?? false
 }
-
-/** In order; the advisory lock makes us alone, SKIP LOCKED passes over rows that an operator has in hand. */
-async function unpublished(client: pg.Client, schema: string, refusedKeys: readonly string[]): Promise<OutboxRow[]> {
-  const { rows } = await client.query<OutboxRow>(
-    `WITH next AS (
-       SELECT id, sum(octet_length(value)) OVER (ORDER BY id) - octet_length(value) AS before
-       FROM (SELECT id, value FROM ${schema}.outbox WHERE published_at IS NULL AND tenant_id || ':' || key <> ALL($1) ORDER BY id LIMIT $2) AS page
-     )
-     SELECT o.id, event_id, tenant_id, topic, key, headers, value, version, created_at FROM ${schema}.outbox AS o JOIN next USING (id)
-     WHERE published_at IS NULL AND before < $3 ORDER BY o.id FOR UPDATE OF o SKIP LOCKED`,
-    [refusedKeys, BATCH_ROWS, BATCH_BYTES],
-  )
-  return rows
-}
-
-const keyOf = ({ tenant_id, key }: OutboxRow): string => `${tenant_id}:${key}`
-
-/** A dead letter brings the headers of the event that it was: those win. */
-const toRecord = (row: OutboxRow, schema: string): OutRecord => ({
-  topic: row.topic,
-  key: keyOf(row),
-  headers: {
-    [header.id]: row.event_id,
-    [header.type]: row.topic,
-    [header.source]: `/audience-sync/${schema}`,
-    [header.specVersion]: SPEC_VERSION,
-    [header.time]: row.created_at.toISOString(),
-    [header.tenant]: row.tenant_id,
-    ...(row.version !== null && { [header.version]: String(row.version) }),
-    ...row.headers,
-  },
-  value: row.value,
-})
