@@ -44,8 +44,15 @@ export const FEED_ROW = (row: string) =>
  */
 export const LOOKUP = (table: string, as: string, key: string) => `LATERAL (SELECT * FROM ${table} WHERE ${key} OFFSET 0) AS ${as} ON true`
 
+/**
+ * A page is read in the order of an index and costs what it holds. Without statistics (right after a large load) the planner
+ * would rather read all that is left and sort it, for each page anew.
+ */
+const IN_INDEX_ORDER = 'SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off; SET LOCAL enable_sort = off'
+
 /** Runs a statement that begins with `WITH ${HORIZON}` and answers one row with its columns; begins a new epoch where one is due. */
 export async function readFeed<R extends object>(tx: Tx, sql: string, values: readonly unknown[]): Promise<R & HorizonColumns> {
+  await tx.query(IN_INDEX_ORDER)
   for (;;) {
     const { rows } = await tx.query<R & HorizonColumns>(sql, [...values])
     const [row] = rows

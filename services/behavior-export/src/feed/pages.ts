@@ -44,9 +44,9 @@ export async function membersPage(tx: Tx, behaviorNo: number, afterCustomer: num
   const page = await readFeed<Page & { last: number | null }>(
     tx,
     `WITH ${HORIZON}, page AS MATERIALIZED (
-       SELECT m.customer_no, m.member, c.purposes, c.groups, c.fingerprints
+       SELECT m.customer_no, m.member, coalesce(c.purposes, 0) AS purposes, coalesce(c.groups, 0) AS groups, coalesce(c.fingerprints, '') AS fingerprints
        FROM (SELECT customer_no, member FROM membership WHERE behavior_no = $1 AND customer_no > $2 ORDER BY behavior_no, customer_no LIMIT $3) AS m
-       JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})
+       LEFT JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})
      SELECT h.*, (SELECT count(*) FROM page)::int AS count, (SELECT max(customer_no) FROM page) AS last,
        (SELECT string_agg(${FEED_ROW('page')}, ',' ORDER BY customer_no) FROM page) AS rows FROM h`,
     [behaviorNo, afterCustomer, limit],
