@@ -23,6 +23,7 @@ CREATE TABLE "audience" (
 	"default_country" text,
 	"config_version" integer DEFAULT 1 NOT NULL,
 	"external_id" text,
+	"far_stale" boolean DEFAULT false NOT NULL,
 	"adopted" boolean DEFAULT false NOT NULL,
 	"generation" smallint DEFAULT 1 NOT NULL,
 	"cursor_epoch" text,

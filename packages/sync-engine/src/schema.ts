@@ -71,6 +71,8 @@ export const audience = pgTable(
     configVersion: integer('config_version').notNull().default(1),
 
     externalId: text('external_id'),
+    /** Name, description or settings were changed here and not told there yet. */
+    farStale: boolean('far_stale').notNull().default(false),
     /** Not made by us: never deleted by us. */
     adopted: boolean('adopted').notNull().default(false),
     /** Rises with a new far audience; rows of older generations are absent for the diff (C19). */

@@ -178,3 +178,21 @@ test('two customers of one behavior, of 30 chosen at random in 40 runs, end exac
   const wanted = [...world.behavior.people.values()].filter(({ member }) => member).map(({ identifiers }) => sha256(identifiers.email ?? ''))
   expect(world.far()).toEqual(wanted.sort())
 }, 60_000)
+
+test('a new name is told to the platform by the next run', async () => {
+  await start({}, 1)
+  await world.sync()
+  await world.database.admin(`UPDATE sync.audience SET name = 'Renamed', far_stale = true`)
+  await world.sync()
+  expect(world.twin.state().audiences.map(({ name }) => name)).toEqual(['Renamed'])
+  expect(await world.audience()).toMatchObject({ far_stale: false })
+})
+
+test('an adopted audience that is not there fails the run before anything is sent', async () => {
+  await start({}, 1)
+  await world.database.admin(`UPDATE sync.audience SET adopted = true, external_id = '23849999999999999'`)
+  const run = await world.request()
+  await world.work()
+  expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'audience_missing' } })
+  expect(world.uploads()).toEqual([])
+})

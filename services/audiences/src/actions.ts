@@ -112,6 +112,12 @@ export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, de
     await tx.query('UPDATE audience SET config_version = config_version + 1 WHERE no = $1', [row.no])
     await setFullReason(tx, row.no, 'config_changed')
   }
+  const toldThere = contentChanged || next.name !== row.name || next.description !== row.description
+  if (toldThere && row.externalId !== null) {
+    await tx.query('UPDATE audience SET far_stale = true WHERE no = $1', [row.no])
+    // Soon, where nothing forbids a run; else with the next one.
+    if (!row.pausedAt && !row.tooSmall && !(await heldRun(tx, row.no))) await requestRun(tx, { audience: row, trigger: 'api', traceparent: traceparent() })
+  }
   if (contentChanged || next.minimumSize !== row.minimumSize) await wantSizeCheck(tx, [row])
   await announceAudience(tx, row.no, 'changed')
   return readAudience(tx, row.no)

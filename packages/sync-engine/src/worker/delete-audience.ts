@@ -4,6 +4,7 @@
  */
 import { topics } from '@audience-sync/contracts/events/topics'
 import { publicId } from '@audience-sync/contracts/ids'
+import type { Schedule } from '@audience-sync/contracts/schedule'
 import { DestinationError } from '@audience-sync/destination-kit/contract'
 import { publish } from '@audience-sync/events/outbox'
 import { PAGE } from '../options.ts'
@@ -39,6 +40,7 @@ export async function deleteAudience(job: Job): Promise<void> {
         behaviorId: publicId('behavior', audience.behaviorId),
         destination: audience.destination,
         status: 'deleting',
+        schedule: audience.schedule as Schedule,
         version: BigInt(audience.version) + 1n,
         deleted: true,
       },

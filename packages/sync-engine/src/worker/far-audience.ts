@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import type { RunRow } from '../store/rows.ts'
 import { readAudience } from '../store/rows.ts'
+import { RunFails } from './endings.ts'
 import { callPlatform, type Job } from './job.ts'
 
 /** Ours and unique: of the audience, and of its generation. */
@@ -13,7 +14,7 @@ export const markerOf = ({ id, generation }: { readonly id: string; readonly gen
 
 export async function ensureFarAudience(job: Job, run: RunRow): Promise<void> {
   const { audience } = job
-  if (audience.externalId !== null) return
+  if (audience.externalId !== null) return meetAdopted(job, run, audience.externalId)
   const { destination } = job.engine
   const marker = markerOf(audience)
   const [found] = await callPlatform(job, run.no, 'read', (ctx) => destination.findAudiences(ctx, marker))
@@ -22,6 +23,25 @@ export async function ensureFarAudience(job: Job, run: RunRow): Promise<void> {
     await tx.query('UPDATE audience SET external_id = $2, updated_at = now() WHERE no = $1', [audience.no, far.externalId])
     return readAudience(tx, audience.no)
   })
+}
+
+/** An adopted audience is looked at before the first word: it may be gone, or never have been ours to see. */
+async function meetAdopted(job: Job, run: RunRow, externalId: string): Promise<void> {
+  if (!job.audience.adopted || job.audience.cursorEpoch !== null) return
+  const far = await callPlatform(job, run.no, 'read', (ctx) => job.engine.destination.readAudience(ctx, externalId))
+  if (!far) throw new RunFails({ code: 'audience_missing', detail: 'The audience to adopt does not exist, or this connection may not see it.' })
+}
+
+/** Name, description and settings as they are here now, where they were changed since the far side was told. */
+export async function tellChoices(job: Job, run: RunRow): Promise<void> {
+  const { engine, audience, config } = job
+  const { externalId, farStale, name, description } = audience
+  if (!farStale || externalId === null) return
+  await callPlatform(job, run.no, 'write', (ctx) => engine.destination.updateAudience(ctx, externalId, { name, description, settings: config.settings }))
+  // Changed again meanwhile, it stays stale: the row's own columns say whether they are what was told.
+  await job.lease.fenced(run.no, (tx) =>
+    tx.query('UPDATE audience SET far_stale = false WHERE no = $1 AND name = $2 AND description = $3', [audience.no, name, description]),
+  )
 }
 
 /** A create whose outcome is unknown is looked up again before the next try. */

@@ -16,7 +16,7 @@ import { begin, end, finish, hold, wait } from './close.ts'
 import { deleteAudience } from './delete-audience.ts'
 import { RunFails, RunHolds, RunStops, RunWaits, reasonOf } from './endings.ts'
 import { type Engine, inTenant } from './engine.ts'
-import { ensureFarAudience } from './far-audience.ts'
+import { ensureFarAudience, tellChoices } from './far-audience.ts'
 import { backoffMs, type Job, openJob } from './job.ts'
 import { Fenced, type Lease } from './lease.ts'
 import { type Brake, checkBrake, countPlan } from './plan.ts'
@@ -94,6 +94,7 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
     await tx.query('UPDATE run SET expected = $2 WHERE no = $1', [run.no, (tooSmall ? 0 : plan.add) + plan.replace + plan.remove])
   })
   if (plan.add + plan.replace + plan.remove > 0) await ensureFarAudience(job, run)
+  await tellChoices(job, run)
   await act(job, {
     run,
     feed,
