@@ -1,0 +1,107 @@
+/** A service as a process of its own: started, waited for until it is ready, asked for its memory, stopped. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '@audience-sync/infra/postgres/server'
+import { createServiceTokens, generateServiceKey, type ServiceTokens } from '@audience-sync/service/tokens'
+
+const READY_MS = 60_000
+const STOP_MS = 40_000 // longer than a service's own deadline
+const POLL_MS = 50
+
+export interface Process {
+  readonly url: string
+  /** Highest resident memory so far, in MB, as the kernel counts it; NaN where there is no /proc. */
+  peakMb(): number
+  stop(): Promise<void>
+}
+
+/** `module`: the entry file as packages name it. `ready`: a path that answers 200 when it can work. */
+export async function startProcess(
+  module: string,
+  env: Readonly<Record<string, string>>,
+  { ready = '/readyz', nodeOptions = [] as string[] } = {},
+): Promise<Process> {
+  const port = await freePort()
+  const file = fileURLToPath(import.meta.resolve(module))
+  const { PATH = '', HOME = '' } = process.env
+  const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, file], {
+    env: { PATH, HOME, LOG_LEVEL: 'error', PORT: String(port), ...env },
+    stdio: ['ignore', 'ignore', 'inherit'],
+  })
+  const kill = () => void child.kill('SIGKILL')
+  process.once('exit', kill)
+  const url = `http://127.0.0.1:${port}`
+  await until(`${module} to be ready`, READY_MS, async () => {
+    if (child.exitCode !== null) throw new Error(`${module} ended with code ${child.exitCode}.`)
+    return fetch(`${url}${ready}`).then(
+      (answer) => answer.ok,
+      () => false,
+    )
+  })
+  return {
+    url,
+    peakMb: () => peakOf(child.pid),
+    async stop() {
+      await stopChild(child)
+      process.removeListener('exit', kill)
+    },
+  }
+}
+
+function peakOf(pid: number | undefined): number {
+  try {
+    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+  } catch {
+    return Number.NaN
+  }
+}
+
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null) return
+  const gone = new Promise((resolve) => child.once('exit', resolve))
+  child.kill('SIGTERM')
+  const timer = setTimeout(() => child.kill('SIGKILL'), STOP_MS)
+  await gone
+  clearTimeout(timer)
+}
+
+/** Looks again and again until `look` answers something. */
+export async function until<T>(what: string, withinMs: number, look: () => Promise<T | false | undefined>): Promise<T> {
+  const deadline = performance.now() + withinMs
+  for (;;) {
+    const found = await look()
+    if (found !== false && found !== undefined) return found
+    if (performance.now() > deadline) throw new Error(`Waited ${withinMs} ms for ${what}.`)
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS))
+  }
+}
+
+const SERVICES = ['behavior-export', 'connections', 'connector-meta'] as const
+export type Service = (typeof SERVICES)[number]
+
+export interface Trust {
+  /** What a service's process needs to be believed, and to believe. */
+  env(service: Service): Record<string, string>
+  /** For a service that is played by this process. */
+  tokens(service: Service): ServiceTokens
+}
+
+export async function makeTrust(): Promise<Trust> {
+  const keys = new Map(await Promise.all(SERVICES.map(async (name) => [name, await generateServiceKey(name)] as const)))
+  const jwks = { keys: [...keys.values()].map(({ publicJwk }) => publicJwk) }
+  const keyOf = (service: Service) => {
+    const key = keys.get(service)
+    if (!key) throw new Error(`No key of ${service}.`)
+    return key.privateJwk
+  }
+  const deadLetterKey = randomBytes(32).toString('base64url')
+  return {
+    env: (service) => ({ BUS: 'embedded', SERVICE_KEY: JSON.stringify(keyOf(service)), SERVICE_JWKS: JSON.stringify(jwks), DEAD_LETTER_KEY: deadLetterKey }),
+    tokens: (service) => createServiceTokens({ name: service, privateJwk: keyOf(service), jwks }),
+  }
+}
+
+export const startBehaviorExport = (trust: Trust, databaseUrl: string, kek: string): Promise<Process> =>
+  startProcess('@audience-sync/behavior-export/main', { ...trust.env('behavior-export'), DATABASE_URL: databaseUrl, BEHAVIOR_EXPORT_KEK: kek })
