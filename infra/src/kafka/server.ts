@@ -29,6 +29,7 @@ export interface KafkaServerOptions {
 }
 
 const START_DEADLINE_MS = 30_000
+const LEFTOVER_MS = 5_000
 const STOP_MS = 3_000 // then it is killed: its log recovers
 const CLUSTER_ID = 'MkU3OEVBNTcwNTJENDM2Qg' // any; one broker has nobody to be confused with
 const JVM = [
@@ -49,6 +50,8 @@ export async function startKafka({ dataDir, port: wanted, ownerPid = process.pid
   mkdirSync(dataDir, { recursive: true })
   const logs = join(dataDir, 'log')
   const properties = join(dataDir, 'server.properties')
+  const pidFile = join(dataDir, 'broker.pid')
+  await killLeftover(pidFile)
   const settings = { PORT: port, CPORT: controllerPort(properties) ?? (await freePort()), DIR: logs }
   writeFileSync(
     properties,
@@ -63,6 +66,7 @@ export async function startKafka({ dataDir, port: wanted, ownerPid = process.pid
   }
   const output = openSync(join(dataDir, 'broker.log'), 'a') // some classes log at INFO in spite of the level
   const child = spawn('java', [...JVM, '-Xms256m', '-Xmx512m', ...classPath, 'kafka.Kafka', properties], { detached: true, stdio: ['ignore', output, output] })
+  writeFileSync(pidFile, String(child.pid))
   const watcher = watchOwner(child, ownerPid)
   const quit = () => void child.kill('SIGKILL')
   if (ownerPid === process.pid) process.once('exit', quit)
@@ -79,6 +83,26 @@ export async function startKafka({ dataDir, port: wanted, ownerPid = process.pid
     throw new Error(`Kafka did not start: ${readFileSync(join(dataDir, 'broker.log'), 'utf8').slice(-2_000)}`, { cause })
   }
   return { brokers, port, pid: child.pid ?? 0, stop: () => stopWith('SIGTERM'), kill: () => stopWith('SIGKILL') }
+}
+
+/** A `kill -9` of the last start can leave its broker on the folder for a moment. Its log recovers. */
+async function killLeftover(pidFile: string): Promise<void> {
+  const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8')) : 0
+  const deadline = Date.now() + LEFTOVER_MS
+  while (pid > 0 && isBroker(pid) && Date.now() < deadline) {
+    process.kill(pid, 'SIGKILL')
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+}
+
+/** Where /proc is, a reused number is not taken for the broker. */
+function isBroker(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return process.platform !== 'linux' || readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('kafka.Kafka')
+  } catch {
+    return false
+  }
 }
 
 /** The quorum remembers its voter's address: a restart keeps the controller's port. */
