@@ -260,6 +260,16 @@ describe('C13 purposes', () => {
   })
 })
 
+test('the fetch goes by the default country of now, before everybody was looked at again', async () => {
+  const other = await fixture({ database: f.database, defaultCountry: 'US' })
+  await other.joins([['silent', true]])
+  await other.stores([other.person('silent', T0, { consent: undefined })])
+  const no = (await other.membersPage()).rows[0]?.[0] ?? 0
+  expect((await other.fetch([no])).verdicts).toMatchObject([{ verdict: 'send' }])
+  await f.database.admin(`UPDATE behavior_export.tenant SET default_country = 'DE' WHERE id = $1`, [other.tenant.id])
+  expect((await other.fetch([no])).verdicts).toEqual([{ verdict: 'suppressed', no, reason: 'consent_denied' }])
+})
+
 describe('C10 suppressions', () => {
   const log = async (after: string, limit = 10_000) => {
     await f.changes()

@@ -76,7 +76,7 @@ export async function fixture(options: { database?: TestDatabase; tenantId?: str
     },
     membersPage: async (after = 0, limit = 10_000) => MembersPage.parse(JSON.parse(await inTenant((tx) => membersPage(tx, behavior.no, after, limit)))),
     fetch: (numbers: number[], purpose: Purpose = 'ads'): Promise<FetchAnswer> =>
-      inTenant((tx) => fetchCustomers(tx, vault, tenant, behavior.no, numbers, purpose)),
+      inTenant(async (tx) => fetchCustomers(tx, vault, await requireTenant(tx, vault, tenantId), behavior.no, numbers, purpose)),
     numberOf: async (customerId: string) =>
       (await database.admin<{ no: number }>('SELECT no FROM behavior_export.customer WHERE customer_id = $1', [customerId]))[0]?.no ?? 0,
     events: () => database.admin<{ topic: string; value: Buffer }>('SELECT topic, value FROM behavior_export.outbox ORDER BY id'),

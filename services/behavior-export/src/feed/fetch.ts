@@ -54,10 +54,10 @@ async function verdictOf(tx: Tx, vault: DekStore, tenant: Tenant, row: Row, purp
   if (row.erased) return { verdict: 'suppressed', no, reason: 'erased' }
   if (!row.known || !row.member) return { verdict: 'not_member', no }
   const consent = consentOf(row)
-  if (!(row.purposes & purposeBit(purpose))) {
-    const reason = suppression(permission(consent, row.country ?? undefined, tenant.defaultCountry), purpose) ?? 'consent_denied'
-    return { verdict: 'suppressed', no, reason }
-  }
+  // Judged anew: what is stored can be older than a change of the tenant's default country. Both must allow it.
+  const now = permission(consent, row.country ?? undefined, tenant.defaultCountry)
+  const reason = suppression(now, purpose) ?? (row.purposes & purposeBit(purpose) ? null : 'consent_denied')
+  if (reason) return { verdict: 'suppressed', no, reason }
   return {
     verdict: 'send',
     no,
