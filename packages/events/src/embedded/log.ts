@@ -22,6 +22,10 @@ export async function append(pool: pg.Pool, records: readonly OutRecord[]): Prom
   const groups = [...Map.groupBy(placed, ({ topic, partition }) => bellOf(topic, partition)).entries()].sort(([a], [b]) => (a < b ? -1 : 1)) // one order of locking: no deadlock
   const client = await pool.connect()
   let broken: Error | undefined
+  const onError = (error: Error) => {
+    broken = error
+  }
+  client.on('error', onError) // a checked-out connection that dies says so here, and would end the process unheard
   try {
     await client.query('BEGIN')
     for (const [where, group] of groups) {
@@ -45,6 +49,7 @@ export async function append(pool: pg.Pool, records: readonly OutRecord[]): Prom
     })
     throw error
   } finally {
+    client.removeListener('error', onError)
     client.release(broken)
   }
 }
