@@ -1,7 +1,9 @@
 /** What audiences keeps for itself in schema `sync`; the tables that it shares with the connectors are the sync engine's. */
+import type { Plan, PlanCounts } from '@audience-sync/contracts/rest/plans'
 import { sql } from 'drizzle-orm'
-import { index, integer, pgTable, text, timestamp, uuid } from 'drizzle-orm/pg-core'
+import { customType, index, integer, jsonb, pgTable, smallint, text, timestamp, uuid } from 'drizzle-orm/pg-core'
 
+const bytea = customType<{ data: Buffer }>({ dataType: () => 'bytea' })
 const at = (name: string) => timestamp(name, { withTimezone: true })
 
 /** When each audience's people are to be counted: the count is an HTTP call, which no transaction should wait for. */
@@ -27,3 +29,31 @@ export const tenantDefault = pgTable('tenant_default', {
   /** Of the event: older ones are old news. */
   occurredAt: at('occurred_at').notNull(),
 })
+
+/** What a run would have done, for an hour: figures and a digest, nobody's name (`plan/`). */
+export const plan = pgTable(
+  'plan',
+  {
+    id: uuid('id').primaryKey(),
+    tenantId: uuid('tenant_id').notNull(),
+    audienceNo: integer('audience_no').notNull(),
+    createdAt: at('created_at').notNull(),
+    expiresAt: at('expires_at').notNull(),
+    mode: text('mode').notNull(),
+    /** Where the feed stood, and the audience in it. */
+    epoch: text('epoch').notNull(),
+    bound: text('bound').notNull(),
+    cursor: text('cursor').notNull(),
+    configVersion: integer('config_version').notNull(),
+    generation: smallint('generation').notNull(),
+    /** Of everyone who would be said, how, and with which fingerprint. */
+    digest: bytea('digest').notNull(),
+    counts: jsonb('counts').$type<PlanCounts>().notNull(),
+    hold: jsonb('hold').$type<Record<string, unknown>>(),
+    /** What is shown besides. */
+    shown: jsonb('shown').$type<Pick<Plan, 'suppressedBy' | 'identifiers' | 'apiCalls' | 'expectedSeconds' | 'quota' | 'sampleRequests'>>().notNull(),
+    /** The run that applied it. */
+    runId: uuid('run_id'),
+  },
+  (t) => [index('plan_by_age').on(t.createdAt)],
+)

@@ -14,7 +14,10 @@ export interface Decided {
   readonly decision: Decision
 }
 
-export async function decidePage(tx: Tx, job: Job, page: Page): Promise<Decided[]> {
+/** As much of a job as deciding needs. */
+export type Deciding = Pick<Job, 'scope' | 'exceptions' | 'choice' | 'versions'>
+
+export async function decidePage(tx: Tx, job: Deciding, page: Pick<Page, 'rows' | 'range'>): Promise<Decided[]> {
   const { scope, exceptions } = job
   const customers = page.rows.map(([no]) => no)
   const found = await lookUp(tx, scope.audienceNo, scope.generation, customers, exceptions)
@@ -26,6 +29,12 @@ export async function decidePage(tx: Tx, job: Job, page: Page): Promise<Decided[
   return decided
 }
 
-export function about({ choice, versions }: Job, customerNo: number, row: FeedRow | undefined, known: LedgerEntry | undefined, forced: boolean): Decided {
+export function about(
+  { choice, versions }: Pick<Deciding, 'choice' | 'versions'>,
+  customerNo: number,
+  row: FeedRow | undefined,
+  known: LedgerEntry | undefined,
+  forced: boolean,
+): Decided {
   return { customerNo, row, known, forced, decision: decide(row, known, forced, choice, versions) }
 }
