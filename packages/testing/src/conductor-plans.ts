@@ -63,7 +63,7 @@ export function plansOf({ ports, databaseUrl, bus, adminKey, journalFile }: Surr
     twin: {
       cwd: join(root, 'packages/twins/meta'),
       args: [...SOURCE, 'src/main.ts'],
-      env: { PORT: String(ports.twin), TWIN_JOURNAL_FILE: journalFile, TWIN_APPLY_AFTER_MS: '200', ...META_APP },
+      env: { PORT: String(ports.twin), TWIN_JOURNAL_FILE: journalFile, ...META_APP },
       probePath: '/_twin/health',
     },
     relay: {

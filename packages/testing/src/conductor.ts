@@ -42,8 +42,8 @@ export interface System {
   kill(name: ServiceName, signal?: NodeJS.Signals): Promise<void>
   /** Spawns it; `waitReady` waits for its probe. `env` counts for this life only. */
   start(name: ServiceName, env?: Readonly<Record<string, string>>): void
-  /** Killed, started and ready. */
-  restart(name: ServiceName): Promise<void>
+  /** Killed, started and ready. After a SIGTERM a consumer's partitions are given on at once; after a SIGKILL the broker waits for its session to end. */
+  restart(name: ServiceName, signal?: NodeJS.Signals): Promise<void>
   waitReady(...names: readonly ServiceName[]): Promise<void>
   signal(name: ServiceName, signal: NodeJS.Signals): void
   logs(name: ServiceName): string
@@ -61,7 +61,7 @@ export async function startSystem({ bus, dataDir, env = {}, services = serviceNa
   const undo: (() => Promise<unknown>)[] = []
   const undoAll = async () => {
     for (const step of undo.splice(0).toReversed()) await step().catch(() => {})
-    if (dataDir === undefined) rmSync(folder, { recursive: true, force: true })
+    if (dataDir === undefined && process.env.KEEP_SYSTEM === undefined) rmSync(folder, { recursive: true, force: true })
   }
   try {
     const database = await systemDatabase(folder)
@@ -109,8 +109,8 @@ export async function startSystem({ bus, dataDir, env = {}, services = serviceNa
       logFolder,
       kill: (name, signal) => the(name).kill(signal),
       start: (name, more) => the(name).start(more),
-      async restart(name) {
-        await the(name).kill()
+      async restart(name, signal) {
+        await the(name).kill(signal)
         the(name).start()
         await the(name).ready()
       },
