@@ -45,6 +45,12 @@ export type IdentifierChoice = (typeof identifierChoices)[number]
 
 export const groupBit = (group: IdentifierGroup): number => 1 << identifierGroups.indexOf(group)
 
+/**
+ * Beside the groups: something was given that ingest could not use (a national phone number of a country that nobody named). It has a
+ * fingerprint like a group, always the last one, so that audiences whose transformations may mend it see it change.
+ */
+export const UNREAD_BIT = 1 << 14 // the highest that a smallint holds
+
 /** What a person may be sent for; bits in the feed (SYNC.md C13). `ads_ldu`: ad destinations, flagged for limited data use. */
 export const purposes = ['ads', 'ads_ldu', 'crm'] as const
 export type Purpose = (typeof purposes)[number]

@@ -10,6 +10,7 @@
  * engine alone decides what follows from it (retry, wait, split, pause, stop).
  */
 
+import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Code } from '@audience-sync/errors/catalogue'
 import type { z } from 'zod'
@@ -70,6 +71,12 @@ export interface Manifest<S = unknown> {
   readonly keepsOrder: boolean
   /** `answer`: applied when accepted. `settle`: the platform works on, `settle()` asks. */
   readonly applies: 'answer' | 'settle'
+  /** Accepted batches that one call of `settle` asks about; missing: one call answers for all. A job id each: 1. */
+  readonly batchesPerLook?: number
+  /** `settle` may still name rows as refused: the engine keeps the rows of accepted batches until then. */
+  readonly refusesLate?: boolean
+  /** Days after which whoever is still wanted there is added again, because the platform forgets; null, or missing: never. */
+  renewAfterDays?(settings: S): number | null
   /** `run`: the batches of one run, operation and lane are numbered in one session, the last one marked. */
   readonly sessions: 'none' | 'run'
   readonly normaliserVersion: number
@@ -112,6 +119,8 @@ export interface SendConfig<S = unknown> {
   readonly settings: S
   /** For national phone numbers and missing countries; ISO 3166-1 alpha-2. */
   readonly defaultCountry?: string | undefined
+  /** Applied before `prepare`, by `prepareAs`; adapters do not look at them. */
+  readonly transformations?: readonly Transformation[] | undefined
 }
 
 /** One row as sent: values in the order of `manifest.keys`, `''` where there is none. */
@@ -178,7 +187,7 @@ export interface Context {
   readonly accountExternalId: string
   /** Ends every call: the work was fenced off, or the process stops. */
   readonly signal: AbortSignal
-  /** Total time a call may take; shorter than what is left of the lease (SYNC.md C16). */
+  /** Total time that one function's calls may take together; shorter than what is left of the lease (SYNC.md C16). */
   readonly callTimeoutMs: number
   onCall(record: CallRecord): void
   /** What the answer's headers said of the quotas; the limiter follows it. */
@@ -207,7 +216,7 @@ export type FailureKind =
   | 'integrity' // the audience is flagged
   | 'blocked' // the account is blocked for now: hours
   | 'too_small' // a removal was refused because of the size it leaves
-  | 'rows' // some row of this batch is refused, and the answer does not say which: split it
+  | 'rows' // the batch is refused because of some row: where the answer does not say which (`rows`), it is split
   | 'invalid' // the request is refused as a whole, splitting would not help
 
 export interface Failure {
@@ -215,6 +224,10 @@ export interface Failure {
   readonly code: Code
   readonly message: string
   readonly retryAfterMs?: number | undefined
+  /** With `throttled`: the quota that is used up; missing: the manifest's first. */
+  readonly quota?: string | undefined
+  /** With `rows`: those to blame, where the answer names them. They are taken out and the others sent again. */
+  readonly rows?: readonly RowRejection[] | undefined
   readonly platform?: PlatformAnswer | undefined
   /** Where the user can mend it. */
   readonly link?: string | undefined
@@ -254,8 +267,11 @@ export interface AcceptedBatch {
 }
 
 export type Settled =
-  | { readonly batchId: string; readonly state: 'pending' }
-  | { readonly batchId: string; readonly state: 'applied'; readonly rejections: readonly RowRejection[] }
+  /** `lookAgainAfterMs`: not worth asking earlier. */
+  | { readonly batchId: string; readonly state: 'pending'; readonly lookAgainAfterMs?: number }
+  /** `unnamedRejections`: refused, counted and not named, beyond those that `push` told. */
+  | { readonly batchId: string; readonly state: 'applied'; readonly rejections: readonly RowRejection[]; readonly unnamedRejections?: number }
+  /** Nothing of it was done. */
   | { readonly batchId: string; readonly state: 'rejected'; readonly failure: Failure }
 
 export interface NewAudience<S = unknown> {
@@ -284,7 +300,10 @@ export interface Destination<S = unknown> {
   lane(set: KeySet): string
   /** Pure, and the same bytes for the same batch. */
   encode(batch: Batch<S>): EncodedRequest
-  /** Sends one batch. Harmless twice. */
+  /**
+   * Sends one batch. Harmless twice. May take several calls (upsert, then list): what broke off half-way is `unknown`. Rows that an
+   * answer passes over in silence are rejections.
+   */
   push(ctx: Context, request: EncodedRequest): Promise<Accepted>
   /** What became of accepted batches of one audience. Only where `applies` is `settle`. */
   settle(ctx: Context, audienceExternalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]>
