@@ -83,6 +83,7 @@ CREATE TABLE "batch" (
 	"confirmed" boolean DEFAULT true NOT NULL,
 	"receipt" jsonb,
 	"failure" jsonb,
+	"braked" integer DEFAULT 0 NOT NULL,
 	"rejected_added" integer DEFAULT 0 NOT NULL,
 	"rejected_removed" integer DEFAULT 0 NOT NULL,
 	"rejected_replaced" integer DEFAULT 0 NOT NULL,

@@ -81,15 +81,19 @@ function announceRun(tx: Tx, audience: AudienceRef, runId: string, trigger: Trig
   })
 }
 
-/** A run that only removes, beside the others and before them (R7). Answers false when one is open already. */
-export async function requestPrivacyRun(tx: Tx, audience: AudienceRef): Promise<boolean> {
-  const { rowCount } = await tx.query(
-    `INSERT INTO run (id, tenant_id, audience_no, destination, destination_no, trigger, mode)
-     VALUES ($1, $2, $3, $4, $5, 'privacy', 'incremental')
-     ON CONFLICT (audience_no) WHERE status IN ('queued', 'running', 'waiting') AND trigger = 'privacy' DO NOTHING`,
-    [newUuid(), audience.tenantId, audience.no, audience.destination, audience.destinationNo],
+/**
+ * A run that only removes, beside the others and before them (R7). One that is open already is locked and made due: it cannot end
+ * before this transaction commits, so whoever the caller left to remove is in it, or gets a run of their own. `delayMs`: there is no
+ * hurry, because the platform refused it a moment ago; a run that is open already is left as it is.
+ */
+export async function requestPrivacyRun(tx: Tx, audience: AudienceRef, delayMs = 0): Promise<void> {
+  await tx.query(
+    `INSERT INTO run AS r (id, tenant_id, audience_no, destination, destination_no, trigger, mode, not_before)
+     VALUES ($1, $2, $3, $4, $5, 'privacy', 'incremental', CASE WHEN $6::int > 0 THEN now() + $6 * interval '1 millisecond' END)
+     ON CONFLICT (audience_no) WHERE status IN ('queued', 'running', 'waiting') AND trigger = 'privacy'
+     DO UPDATE SET not_before = CASE WHEN $6::int > 0 THEN r.not_before END`,
+    [newUuid(), audience.tenantId, audience.no, audience.destination, audience.destinationNo, delayMs],
   )
-  return rowCount === 1
 }
 
 /** Answers false when the run has ended already. A queued run is cancelled by the lease holder too. */

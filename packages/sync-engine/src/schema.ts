@@ -225,6 +225,8 @@ export const batch = pgTable(
     confirmed: boolean('confirmed').notNull().default(true),
     receipt: jsonb('receipt'),
     failure: jsonb('failure'),
+    /** Of `removed`: not for privacy, so the brake counts them (C17). */
+    braked: integer('braked').notNull().default(0),
     /** People of `added`, `removed` and `replaced` that the platform refused, by kind. */
     rejectedAdded: integer('rejected_added').notNull().default(0),
     rejectedRemoved: integer('rejected_removed').notNull().default(0),

@@ -3,16 +3,19 @@
  * waits on its word for ever (SYNC.md C20): after 48 hours the audience says `platform_slow`, after seven days a run
  * completes with what was confirmed and says `unconfirmed`.
  */
-import type { Tx } from '@audience-sync/db/database'
-import type { Settled } from '@audience-sync/destination-kit/contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { orm, type Tx } from '@audience-sync/db/database'
+import { type AcceptedBatch, DestinationError, type Settled } from '@audience-sync/destination-kit/contract'
+import { and, eq, inArray } from 'drizzle-orm'
+import { settleBatch } from './late.ts'
 import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'
-import { readAudience, readRun } from './store/rows.ts'
+import { batch } from './schema.ts'
+import { forgetRemoved } from './store/ledger.ts'
+import { type BatchRow, readAudience, readRun } from './store/rows.ts'
 import { setStatus } from './store/status.ts'
 import { complete, restStatus } from './worker/close.ts'
-import { RunWaits } from './worker/endings.ts'
+import { RunFails, RunWaits } from './worker/endings.ts'
 import { type Engine, inTenant } from './worker/engine.ts'
-import { contextOf, grantOf, type Speaker, storeCalls, takeQuota } from './worker/job.ts'
+import { contextOf, grantOf, meet, type Speaker, storeCalls, takeQuota } from './worker/job.ts'
 
 const BATCHES = 1_000 // of one audience at once; the rest comes in the next look
 const TROUBLE_FACTOR = 4 // a look that failed is not repeated as soon as one that found work in progress
@@ -30,12 +33,12 @@ export async function settleOne(engine: Engine, stopping: AbortSignal): Promise<
   try {
     await settle(engine, due.no, due.tenant_id, stopping)
   } catch (error) {
-    if (!(error instanceof RunWaits || error instanceof DestinationError)) throw error
-    const forMs = Math.max(options.settleMs * TROUBLE_FACTOR, error instanceof RunWaits ? (error.forMs ?? 0) : (error.failure.retryAfterMs ?? 0))
+    if (!(error instanceof RunWaits || error instanceof RunFails || error instanceof DestinationError)) throw error
+    const forMs = Math.max(options.settleMs * TROUBLE_FACTOR, error instanceof RunWaits ? (error.forMs ?? 0) : 0)
     await db.tenant(due.tenant_id, (tx) =>
       tx.query(`UPDATE audience SET settle_at = now() + $2 * interval '1 millisecond' WHERE no = $1 AND settle_at IS NOT NULL`, [due.no, forMs]),
     )
-    engine.log.info({ audienceNo: due.no, code: error instanceof RunWaits ? error.reason.code : error.failure.code }, 'the platform could not be asked')
+    engine.log.info({ audienceNo: due.no, code: error instanceof DestinationError ? error.failure.code : error.reason.code }, 'the platform could not be asked')
   }
   return true
 }
@@ -48,48 +51,93 @@ async function settle(engine: Engine, audienceNo: number, tenantId: string, stop
     )
     return { audience: await readAudience(tx, audienceNo), batches: rows }
   })
-  let settled: readonly Settled[] = []
-  let size: number | null = null
+  const look: Look = { settled: [], size: null, trouble: null }
   if (batches.length > 0 && audience.externalId !== null) {
-    const { externalId } = audience
     // No lease: settling only moves accepted batches on, which no run does.
     const job: Speaker = { engine, audience, lease: { signal: stopping }, calls: [], usages: [] }
-    const grant = await grantOf(job)
-    await takeQuota(job, grant.tier, 'read')
     const accepted = batches.map((batch) => ({ batchId: batch.id, acceptedAt: batch.platform_accepted_at, receipt: batch.receipt }))
     try {
-      settled = await engine.destination.settle(contextOf(job, grant), externalId, accepted)
-      if (settled.every(({ state }) => state !== 'pending')) {
-        await takeQuota(job, grant.tier, 'read')
-        size = (await engine.destination.readAudience(contextOf(job, grant), externalId))?.size ?? null
-      }
+      await ask(job, audience.externalId, accepted, look)
+    } catch (error) {
+      look.trouble = error
     } finally {
       await inTenant(engine, tenantId, (tx) => storeCalls(tx, job, null))
     }
   }
-  await inTenant(engine, tenantId, (tx) => record(tx, audienceNo, settled, size))
+  await inTenant(engine, tenantId, (tx) => record(tx, engine, audienceNo, look))
+  if (look.trouble !== null) throw look.trouble
 }
 
-async function record(tx: Tx, audienceNo: number, settled: readonly Settled[], size: number | null): Promise<void> {
-  const applied = settled.filter(({ state }) => state === 'applied').map(({ batchId }) => batchId)
+interface Look {
+  readonly settled: Settled[]
+  size: number | null
+  /** What ended it early: what was answered before counts all the same. */
+  trouble: unknown
+}
+
+async function ask(job: Speaker, externalId: string, accepted: readonly AcceptedBatch[], look: Look): Promise<void> {
+  const { destination } = job.engine
+  const grant = await grantOf(job)
+  const atOnce = destination.manifest.batchesPerLook ?? accepted.length
+  try {
+    for (let at = 0; at < accepted.length; at += atOnce) {
+      await takeQuota(job, grant.tier, 'read')
+      look.settled.push(...(await destination.settle(contextOf(job, grant), externalId, accepted.slice(at, at + atOnce))))
+    }
+    if (look.settled.some(({ state }) => state === 'pending')) return
+    await takeQuota(job, grant.tier, 'read')
+    look.size = (await destination.readAudience(contextOf(job, grant), externalId))?.size ?? null
+  } catch (error) {
+    if (!(error instanceof DestinationError)) throw error
+    // The whole fleet learns of a used up quota or a dead token here, too.
+    await meet(job, grant, error.failure, 0)
+    throw error
+  }
+}
+
+async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, size }: Look): Promise<void> {
+  const audience = await readAudience(tx, audienceNo)
+  const words = new Map(settled.map((word) => [word.batchId, word]))
+  // Another pod may have looked meanwhile: whoever comes first records.
+  const open = await orm(tx)
+    .select()
+    .from(batch)
+    .where(and(eq(batch.audienceNo, audienceNo), eq(batch.state, 'accepted'), inArray(batch.id, [...words.keys()])))
+    .orderBy(batch.no)
+    .for('update')
+  const ended: BatchRow[] = []
+  for (const row of open) {
+    const word = words.get(row.id)
+    if (!word || word.state === 'pending') continue
+    await settleBatch(tx, engine, audience, row, word)
+    ended.push(row)
+  }
   // Those that the platform never confirms are let go after seven days, and marked.
-  const { rows } = await tx.query<{ no: number; run_no: number; operation: string }>(
-    `UPDATE batch SET state = 'applied', applied_at = now(), confirmed = id = ANY($2)
-     WHERE audience_no = $1 AND state = 'accepted' AND (id = ANY($2) OR accepted_at < now() - interval '${UNCONFIRMED_AFTER}') RETURNING no, run_no, operation`,
-    [audienceNo, applied],
+  const { rows: given } = await tx.query<{ no: number; runNo: number; operation: string }>(
+    `UPDATE batch SET state = 'applied', applied_at = now(), confirmed = false
+     WHERE audience_no = $1 AND state = 'accepted' AND accepted_at < now() - interval '${UNCONFIRMED_AFTER}' RETURNING no, run_no AS "runNo", operation`,
+    [audienceNo],
   )
-  const removals = rows.filter(({ operation }) => operation === 'remove').map(({ no }) => no)
-  // Whoever was removed, and not added since, is gone: the ledger forgets them (C12).
-  await tx.query(
-    'DELETE FROM ledger l WHERE audience_no = $1 AND remove_batch = ANY($2) AND (add_batch IS NULL OR add_batch < remove_batch) AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)',
-    [audienceNo, removals],
-  )
+  const all = [...ended, ...given]
+  const numbers = all.map(({ no }) => no)
+  await tx.query('DELETE FROM batch_payload WHERE batch_no = ANY($1)', [numbers])
+  const removals = all.filter(({ operation }) => operation === 'remove').map(({ no }) => no)
+  await forgetRemoved(tx, audienceNo, removals)
   const { rows: runs } = await tx.query<{ no: number }>(
     `SELECT no FROM run r WHERE audience_no = $1 AND (status = 'applying' OR no = ANY($2)) AND NOT EXISTS (SELECT FROM batch b WHERE b.run_no = r.no AND b.state = 'accepted')`,
-    [audienceNo, [...new Set(rows.map(({ run_no }) => run_no))]],
+    [audienceNo, [...new Set(all.map(({ runNo }) => runNo))]],
   )
   for (const { no } of runs) if ((await readRun(tx, no)).status === 'applying') await complete(tx, audienceNo, no)
+  await lookLater(tx, engine, audienceNo, settled)
   await rest(tx, audienceNo, size)
+}
+
+/** Where the platform says that asking is not worth it for a while, nobody asks. */
+async function lookLater(tx: Tx, { options }: Engine, audienceNo: number, settled: readonly Settled[]): Promise<void> {
+  const waits = settled.flatMap((word) => (word.state === 'pending' ? [word.lookAgainAfterMs ?? 0] : []))
+  const forMs = waits.length === 0 ? 0 : Math.min(...waits)
+  if (forMs <= options.settleMs) return
+  await tx.query(`UPDATE audience SET settle_at = now() + $2 * interval '1 millisecond' WHERE no = $1`, [audienceNo, forMs])
 }
 
 async function rest(tx: Tx, audienceNo: number, size: number | null): Promise<void> {

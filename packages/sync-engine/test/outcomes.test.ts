@@ -196,3 +196,52 @@ test('an adopted audience that is not there fails the run before anything is sen
   expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'audience_missing' } })
   expect(world.uploads()).toEqual([])
 })
+
+describe('C17: the brake by small steps', () => {
+  test('what went in the last 24 hours counts too', async () => {
+    await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(10))
+    await world.sync()
+    for (const no of [1, 2]) {
+      world.behavior.leave(no)
+      expect((await world.run(await world.sync())).status).toBe('completed')
+    }
+    for (const no of [3, 4]) world.behavior.leave(no)
+    const run = await world.request()
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'held', hold: { removals: 2, before: 2, size: 10 } })
+    await world.database.admin(
+      `UPDATE sync.batch SET accepted_at = accepted_at - interval '25 hours'; UPDATE sync.run SET cancel_requested_at = now() WHERE status = 'held'`,
+    )
+    await world.work()
+    expect((await world.run(await world.sync())).status).toBe('completed')
+    expect(world.far()).toEqual(emails(5, 6, 7, 8, 9, 10))
+  })
+
+  test('an approval does not cover other people', async () => {
+    await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(8))
+    await world.sync()
+    for (const no of [1, 2, 3]) world.behavior.leave(no)
+    const run = await world.request()
+    await world.work()
+    for (const no of [1, 2, 3]) world.behavior.join(no)
+    for (const no of [6, 7, 8]) world.behavior.leave(no)
+    await world.engine.db.tenant(world.tenantId, (tx) => requestApproval(tx, run))
+    await world.work()
+    expect((await world.run(run)).status).toBe('held')
+  })
+
+  test('a loss that shows only at the fetch holds the rest', async () => {
+    await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(10))
+    await world.sync()
+    const calls = world.uploads().length
+    for (const no of [1, 2, 3, 4, 5]) world.behavior.change(no, { identifiers: { email: `new${no}@example.com` } })
+    world.behavior.beforeFetch = () => {
+      world.behavior.beforeFetch = undefined
+      for (const no of [1, 2, 3, 4, 5]) world.behavior.change(no, { identifiers: { email: 'nobody' } })
+    }
+    const run = await world.request()
+    await world.work()
+    expect((await world.run(run)).status).toBe('held')
+    expect(world.uploads()).toHaveLength(calls)
+  })
+})

@@ -2,8 +2,11 @@
 import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
 import { Reader, readSet, Writer, writeSet } from './sets.ts'
 
-/** What a person's change counts as when this batch ends; `none`: the other half of a replacement, or a repeat. */
-export const kinds = ['none', 'added', 'removed', 'replaced'] as const
+/**
+ * What a person's change counts as when this batch ends. `none`: the other half of a replacement, or a repeat. `withdrawn`: a
+ * removal for privacy, which the brake does not count. Stored by position: kinds are only ever added at the end.
+ */
+export const kinds = ['none', 'added', 'removed', 'replaced', 'withdrawn'] as const
 export type Kind = (typeof kinds)[number]
 
 export interface BatchPerson {

@@ -10,7 +10,7 @@ import { clearTodo, leave } from '../store/ledger.ts'
 import type { RunRow } from '../store/rows.ts'
 import { newSessionId, storeBatch } from './batches.ts'
 import { type Decided, decidePage } from './decisions.ts'
-import { RunStops } from './endings.ts'
+import { type RunHolds, RunStops } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
 import { partsOf } from './people.ts'
@@ -29,11 +29,15 @@ export interface Acting {
   readonly pages: PageReader
   /** Below the minimum: additions are withheld (C14). */
   readonly withholdAdditions: boolean
+  /** A plan is applied: whoever changed after it is left to the next run. */
+  readonly exact: boolean
+  /** Crossing the share at the fetch holds the rest (C17). */
+  readonly brake: { readonly atMost: number; hold(removals: number): RunHolds }
   /** Stored with the cursor when everything is said: the reason to look at everyone is gone. */
   readonly finish: (tx: Tx, cursor: string) => Promise<void>
 }
 
-export async function act(job: Job, { run, feed, pages, withholdAdditions, finish }: Acting): Promise<void> {
+export async function act(job: Job, { run, feed, pages, withholdAdditions, exact, brake, finish }: Acting): Promise<void> {
   const { manifest, lane } = job.engine.destination
   const packer = new Packer(manifest.limits.rowsPerCall, lane)
   const sessions = new Map<string, number>()
@@ -41,6 +45,7 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, finis
   const tallies = new Map<number, Tally>()
   const firstBatch = await firstBatchOf(job, run)
   let cursor = job.audience.cursor
+  let removals = 0
 
   const sessionOf = ({ operation, lane: of, seq, last }: Packed): Session | null => {
     if (manifest.sessions === 'none') return null
@@ -82,7 +87,9 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, finis
     tallies.set(page.index, tally)
     const todo = decided.filter((person) => isNew(person, packer, firstBatch) && sort(person, tally, withholdAdditions))
     await settleQuietly(job, run, decided, withholdAdditions)
-    for (const { customerNo, parts, suppressed } of await partsOf(job, feed, todo, page.index)) {
+    for (const { customerNo, parts, suppressed } of await partsOf(job, feed, todo, page.index, exact)) {
+      if (parts.some(({ kind }) => kind === 'removed')) removals += 1
+      if (removals > brake.atMost) throw brake.hold(removals)
       if (suppressed) tally.suppressed.set(suppressed, (tally.suppressed.get(suppressed) ?? 0) + 1)
       if (parts.length === 0) await inTenant(job.engine, job.lease.tenantId, (tx) => clearTodo(tx, job.audience.no, [customerNo], run.no))
       for (const packed of packer.add(parts)) await say(packed, false)
@@ -95,9 +102,15 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, finis
   })
 }
 
-/** Whoever was said in this run was said as new as its bound, or newer: a second row of theirs changes nothing. */
-const isNew = ({ customerNo, known, forced }: Decided, packer: Packer, firstBatch: number): boolean =>
-  !packer.has(customerNo) && (((known?.addBatch ?? 0) < firstBatch && (known?.removeBatch ?? 0) < firstBatch) || (forced && known?.state === 'failed'))
+/**
+ * Whoever was said in this run was said as new as its bound, or newer: a second row of theirs changes nothing. Unless the run was
+ * interrupted: their batch was dissolved, or of a replacement only the removal went out.
+ */
+const isNew = ({ customerNo, known, forced, decision }: Decided, packer: Packer, firstBatch: number): boolean =>
+  !packer.has(customerNo) &&
+  (((known?.addBatch ?? 0) < firstBatch && (known?.removeBatch ?? 0) < firstBatch) ||
+    (forced && known?.state === 'failed') ||
+    (known?.last === 'remove' && decision.kind === 'add'))
 
 /** True when something is to be said; else it is counted. */
 function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): boolean {

@@ -26,7 +26,8 @@ export interface OpenBatch {
 /** Positive, below 2^48, so that it never repeats in an account (vendors/meta.md §4.3). */
 export const newSessionId = (): number => randomInt(1, 2 ** 48 - 1)
 
-const countOf = (people: readonly BatchPerson[], kind: BatchPerson['kind']) => people.filter((person) => person.kind === kind).length
+const countOf = (people: readonly BatchPerson[], ...kinds: BatchPerson['kind'][]) => people.filter(({ kind }) => kinds.includes(kind)).length
+const numbersOf = (people: readonly BatchPerson[], which: (person: BatchPerson) => boolean) => people.filter(which).map(({ customerNo }) => customerNo)
 const oldest = (positions: readonly string[]): string =>
   positions.toSorted((a, b) => (BigInt(a.split(':')[0] ?? 0) < BigInt(b.split(':')[0] ?? 0) ? -1 : 1))[0] ?? '0:0'
 
@@ -42,7 +43,6 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
   const { keys } = engine.destination.manifest
   const people = packed.parts.map(({ customerNo, kind, sets }) => ({ customerNo, kind, sets }))
   const seal = await engine.sealer.sealing(audience.tenantId, packed.parts.length + 1)
-  const customers = people.map(({ customerNo }) => customerNo)
   const ledgerRows = packed.parts.map(({ customerNo, fingerprint, heldAfter }) => ({
     customerNo,
     fingerprint: fingerprint ?? 0,
@@ -59,9 +59,23 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
     await insertPayload(tx, job, no, seal(encodePayload(keys, people), payloadOf(audience.no, no)))
     if (packed.operation === 'add') await recordAdditions(tx, scope, no, job.versions, ledgerRows)
     else await recordRemovals(tx, audience.no, no, ledgerRows)
-    // The first half of a replacement leaves the person to do: only the second half says them.
-    const finished = people.filter(({ kind }) => kind !== 'none').map(({ customerNo }) => customerNo)
-    await clearTodo(tx, audience.no, privacy ? customers : finished, privacy ? 0 : run.no, privacy)
+    await clearTodo(
+      tx,
+      audience.no,
+      numbersOf(people, ({ kind }) => kind !== 'none'),
+      privacy ? 0 : run.no,
+      privacy,
+    )
+    // The first half of a replacement leaves the person to do, for whoever goes on after a crash: only the second half says them,
+    // and until then the ledger does not forget them (C1, C3).
+    if (packed.operation === 'remove')
+      await leave(
+        tx,
+        scope,
+        null,
+        'in_flight',
+        numbersOf(people, ({ kind }) => kind === 'none'),
+      )
     await alongside(tx)
     return readBatch(tx, no)
   })
@@ -82,8 +96,8 @@ export async function insertBatch(tx: Tx, { audience, scope }: Job, run: RunRow,
   const rows = people.reduce((sum, { sets }) => sum + sets.length, 0)
   const { rows: made } = await tx.query<{ no: number }>(
     `INSERT INTO batch (id, tenant_id, run_no, audience_no, destination_no, generation, operation, lane, session_id, session_seq, session_last,
-       rows, added, removed, replaced, state, suppressions_at, fetched_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'sending', $16, now()) RETURNING no`,
+       rows, added, removed, replaced, braked, state, suppressions_at, fetched_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'sending', $17, now()) RETURNING no`,
     [
       newUuid(),
       audience.tenantId,
@@ -98,8 +112,9 @@ export async function insertBatch(tx: Tx, { audience, scope }: Job, run: RunRow,
       session?.last ?? false,
       rows,
       countOf(people, 'added'),
-      countOf(people, 'removed'),
+      countOf(people, 'removed', 'withdrawn'),
       countOf(people, 'replaced'),
+      countOf(people, 'removed'),
       suppressionsAt,
     ],
   )
@@ -155,7 +170,7 @@ export async function dropPeople(job: Job, run: RunRow, batch: OpenBatch, droppe
       batch.row.no,
       rows,
       countOf(people, 'added'),
-      countOf(people, 'removed'),
+      countOf(people, 'removed', 'withdrawn'),
       countOf(people, 'replaced'),
     ])
     await insertPayload(tx, job, batch.row.no, seal(encodePayload(engine.destination.manifest.keys, people), payloadOf(audience.no, batch.row.no)))

@@ -2,7 +2,7 @@
 import type { Tx } from '@audience-sync/db/database'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { type AudienceStatus, announce, type StatusReason, setStatus } from '../store/status.ts'
-import type { RunHolds } from './endings.ts'
+import type { Hold } from './brake.ts'
 import type { Job } from './job.ts'
 import { storeCalls } from './job.ts'
 
@@ -82,13 +82,13 @@ export function wait(job: Job, run: RunRow, forMs: number | null, reason: Status
 }
 
 /** The brake (R6): nothing was sent; somebody has to look. */
-export function hold(job: Job, run: RunRow, figures: RunHolds['figures']): Promise<void> {
+export function hold(job: Job, run: RunRow, figures: Hold): Promise<void> {
   return job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no)
     await tx.query(`UPDATE run SET status = 'held', hold = $2, approval = NULL WHERE no = $1`, [run.no, JSON.stringify(figures)])
     await setStatus(tx, job.audience, 'held', {
       code: 'audience_held',
-      detail: `The run would remove ${figures.removals} of ${figures.size} people; ${figures.sharePercent} % are allowed without approval.`,
+      detail: `The run would remove ${figures.removals} of ${figures.size} people${figures.before > 0 ? `, after ${figures.before} in the last 24 hours` : ''}; ${figures.sharePercent} % are allowed without approval.`,
     })
   })
 }

@@ -1,6 +1,7 @@
 /** How work on a run may stop before it is done. Thrown through the worker, decided upon once, in `work.ts`. */
 import type { Failure } from '@audience-sync/destination-kit/contract'
 import type { StatusReason } from '../store/status.ts'
+import type { Hold } from './brake.ts'
 
 /** Goes on by itself, after a time (`forMs`) or when something happens (`null`: somebody has to mend the connection). */
 export class RunWaits extends Error {
@@ -37,8 +38,8 @@ export class RunStops extends Error {
 /** The brake (R6). */
 export class RunHolds extends Error {
   override readonly name = 'RunHolds'
-  readonly figures: { readonly removals: number; readonly size: number; readonly sharePercent: number; readonly minimum: number }
-  constructor(figures: RunHolds['figures']) {
+  readonly figures: Hold
+  constructor(figures: Hold) {
     super('held by the brake')
     this.figures = figures
   }

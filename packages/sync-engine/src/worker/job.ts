@@ -163,7 +163,7 @@ export async function callPlatform<T>(job: Job, runNo: number | null, kind: 'rea
 const inCalls = (job: Job, runNo: number | null) => job.lease.fenced(runNo, (tx) => storeCalls(tx, job, runNo))
 
 /** What follows from a failure that is nobody's batch: returns to try again, or throws how the run goes on. */
-export async function meet(job: Job, grant: Grant, failure: Failure, attempt: number): Promise<void> {
+export async function meet(job: Speaker, grant: Grant, failure: Failure, attempt: number): Promise<void> {
   const { engine, lease, audience } = job
   const reason = reasonOf(failure)
   switch (failure.kind) {
@@ -176,7 +176,8 @@ export async function meet(job: Job, grant: Grant, failure: Failure, attempt: nu
     }
     case 'throttled': {
       const forMs = failure.retryAfterMs ?? BUSY_MS
-      const [definition] = engine.destination.manifest.quotas
+      const { quotas } = engine.destination.manifest
+      const definition = quotas.find(({ id }) => id === failure.quota) ?? quotas[0]
       if (definition) await engine.db.tx((tx) => block(tx, engine.destinationNo, definition, audience.accountExternalId, forMs))
       throw new RunWaits(forMs, reason)
     }
@@ -185,6 +186,9 @@ export async function meet(job: Job, grant: Grant, failure: Failure, attempt: nu
     case 'blocked':
       throw new RunWaits(failure.retryAfterMs ?? BLOCKED_MS, reason)
     case 'auth':
+      // Tokens rotate: connections may have a newer one than we remember.
+      engine.grants.forget()
+      if ((await grantOf(job)).version !== grant.version) return
       await engine.grants.report(audience.tenantId, grant, 'token_dead', failure.platform)
       throw new RunWaits(null, { ...reason, code: 'connection_expired' })
     case 'permission':

@@ -97,7 +97,8 @@ function holdLease(engine: Engine, audienceNo: number, tenantId: string, epoch: 
         const { rows } = await tx.query<Wishes>(
           `SELECT a.paused_at IS NOT NULL AS pause, a.delete_requested_at IS NOT NULL AS remove,
              EXISTS (SELECT FROM run WHERE no = $4 AND cancel_requested_at IS NOT NULL) AS cancel,
-             EXISTS (SELECT FROM run WHERE audience_no = $1 AND trigger = 'privacy' AND status = 'queued') AS privacy
+             EXISTS (SELECT FROM run WHERE audience_no = $1 AND trigger = 'privacy' AND status IN ('queued', 'running', 'waiting')
+               AND (not_before IS NULL OR not_before <= now())) AS privacy
            FROM audience a WHERE no = $1 AND lease_owner = $2 AND lease_epoch = $3 FOR NO KEY UPDATE`,
           [audienceNo, owner, epoch, runNo],
         )

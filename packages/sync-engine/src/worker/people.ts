@@ -54,7 +54,7 @@ export async function heldOfPeople(
  * personal data. Additions and replacements are decided by the fetch. So whatever is said is at least as new as the bound,
  * and a person who comes twice in one run needs no second look.
  */
-export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[], page: number): Promise<PersonParts[]> {
+export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[], page: number, exact: boolean): Promise<PersonParts[]> {
   const leaving = decided.filter(({ decision }) => decision.kind === 'remove')
   const wanted = decided.filter(({ decision }) => decision.kind === 'add' || decision.kind === 'replace')
   const fresh =
@@ -64,10 +64,12 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
           leaving.map(({ customerNo }) => customerNo),
           job.lease.signal,
         )
-  const gone = leaving.filter(({ customerNo, known, forced }, i) => about(job, customerNo, fresh[i], known, forced).decision.kind === 'remove')
+  const gone = leaving
+    .map(({ customerNo, known, forced }, i) => about(job, customerNo, fresh[i], known, forced))
+    .filter(({ decision }) => decision.kind === 'remove')
   const remembered = [...gone, ...wanted.filter(({ known }) => known)].map(({ customerNo }) => customerNo)
   const held = await inTenant(job.engine, job.lease.tenantId, (tx) => heldOfPeople(tx, job, remembered))
-  const result = gone.map(({ customerNo }) => removal(customerNo, held.get(customerNo) ?? [], page, null))
+  const result = gone.map(({ customerNo, decision }) => removal(customerNo, held.get(customerNo) ?? [], page, decision.kind === 'remove' && decision.privacy))
   for (let at = 0; at < wanted.length; at += PAGE) {
     const slice = wanted.slice(at, at + PAGE)
     const { verdicts, suppressionsAt } = await feed.fetch(
@@ -78,19 +80,19 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
     slice.forEach((person, i) => {
       const verdict = verdicts[i]
       if (verdict?.no !== person.customerNo) throw new Error('The fetch answered for somebody else.')
-      result.push(said(job, person, verdict, held.get(person.customerNo) ?? [], suppressionsAt, page))
+      result.push(said(job, person, verdict, held.get(person.customerNo) ?? [], suppressionsAt, page, exact))
     })
   }
   return result
 }
 
-function removal(customerNo: number, held: readonly HeldSet[], page: number, suppressed: string | null): PersonParts {
+function removal(customerNo: number, held: readonly HeldSet[], page: number, privacy: boolean): PersonParts {
   const { remove, heldAfter } = planRemoval(held)
-  if (remove.length === 0) return { customerNo, parts: [], suppressed }
+  if (remove.length === 0) return { customerNo, parts: [], suppressed: null }
   const part: Part = {
     customerNo,
     operation: 'remove',
-    kind: 'removed',
+    kind: privacy ? 'withdrawn' : 'removed',
     sets: remove,
     heldAfter,
     fingerprint: null,
@@ -98,26 +100,31 @@ function removal(customerNo: number, held: readonly HeldSet[], page: number, sup
     afterRemoval: false,
     suppressionsAt: NOTHING_SINCE,
   }
-  return { customerNo, parts: [part], suppressed }
+  return { customerNo, parts: [part], suppressed: null }
 }
 
 /** The same for privacy: everything that may be there, whatever else is going on. */
-export const privacyRemoval = (customerNo: number, held: readonly HeldSet[]): PersonParts => removal(customerNo, held, 0, null)
+export const privacyRemoval = (customerNo: number, held: readonly HeldSet[]): PersonParts => removal(customerNo, held, 0, true)
 
 function said(
   { engine, config, choice }: Job,
-  { customerNo, known }: Decided,
+  { customerNo, known, row }: Decided,
   verdict: Verdict,
   held: readonly HeldSet[],
   suppressionsAt: string,
   page: number,
+  exact: boolean,
 ): PersonParts {
   const present = known !== undefined && held.some(({ removing }) => !removing)
-  const withdrawn = (why: string): PersonParts => (present ? removal(customerNo, held, page, null) : { customerNo, parts: [], suppressed: why })
-  if (verdict.verdict === 'not_member') return present ? removal(customerNo, held, page, null) : { customerNo, parts: [], suppressed: null }
-  if (verdict.verdict === 'suppressed') return withdrawn(verdict.reason)
+  const keptBack = (why: string | null, privacy: boolean): PersonParts =>
+    present ? removal(customerNo, held, page, privacy) : { customerNo, parts: [], suppressed: why }
+  if (verdict.verdict === 'not_member') return keptBack(null, false)
+  if (verdict.verdict === 'suppressed') return keptBack(verdict.reason, true)
+  const fingerprint = fingerprintOf(verdict.groups, verdict.fingerprints, choice.watched)
+  // Changed since the plan was compared: that is the next run's, which finds it behind the plan's bound.
+  if (exact && row && fingerprint !== fingerprintOf(row[3], row[4], choice.watched)) return { customerNo, parts: [], suppressed: null }
   const prepared = engine.destination.prepare(personOf(verdict), config)
-  if (prepared.rejected) return withdrawn(prepared.rejected)
+  if (prepared.rejected) return keptBack(prepared.rejected, false)
   const { keys } = engine.destination.manifest
   const { remove, heldAfterRemove, heldAfterAdd } = planReplacement(keys, held, prepared.sets)
   const parts: Part[] = []
@@ -130,7 +137,7 @@ function said(
     kind: present ? 'replaced' : 'added',
     sets: prepared.sets,
     heldAfter: heldAfterAdd,
-    fingerprint: fingerprintOf(verdict.groups, verdict.fingerprints, choice.watched),
+    fingerprint,
     afterRemoval: remove.length > 0,
   })
   return { customerNo, parts, suppressed: null }

@@ -4,15 +4,18 @@
  * there is removed, even while a call that adds the person is still unknown (SYNC.md C12).
  */
 
-import { PAGE } from '../options.ts'
+import { PAGE, REFUSED_AGAIN_MS } from '../options.ts'
 import { Packer } from '../pure/packer.ts'
+import { requestPrivacyRun } from '../requests.ts'
 import { clearTodo, readTodo } from '../store/ledger.ts'
 import { type RunRow, readRun } from '../store/rows.ts'
 import { newSessionId, storeBatch } from './batches.ts'
 import { begin, finish } from './close.ts'
+import { RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
 import { heldOfPeople, privacyRemoval } from './people.ts'
+import { resolveOpen } from './resolve.ts'
 import { sendBatch } from './send.ts'
 
 /** Does the open privacy run of the audience, if there is one. */
@@ -26,6 +29,8 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     return rows[0] && readRun(tx, rows[0].no)
   })
   if (!open) return
+  // Its worker may have died: what was sent is sent again, what was not is left to do once more, before the run ends without it.
+  await resolveOpen(job, open)
   const run = await begin(job, open)
   const { manifest, lane } = job.engine.destination
   const packer = new Packer(manifest.limits.rowsPerCall, lane)
@@ -41,8 +46,22 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     }
   }
   for (const packed of packer.flush()) await say(job, run, packed)
+  if (await isLeft(job, run))
+    throw new RunWaits(REFUSED_AGAIN_MS, { code: 'platform_rejected_row', detail: 'The platform refused removals for privacy; they are tried again.' })
   await finish(job, run)
+  // Somebody came too late for this run and found it still open: they get one of their own.
+  if (await isLeft(job, null)) await lease.fenced(null, (tx) => requestPrivacyRun(tx, audience))
 }
+
+/** Whether somebody is left to remove: by this run, or by anybody. */
+const isLeft = (job: Job, run: RunRow | null): Promise<boolean> =>
+  inTenant(job.engine, job.lease.tenantId, async (tx) => {
+    const { rows } = await tx.query(`SELECT FROM todo WHERE audience_no = $1 AND reason = 'privacy' AND ($2::bigint IS NULL OR run_no = $2) LIMIT 1`, [
+      job.audience.no,
+      run?.no ?? null,
+    ])
+    return rows.length > 0
+  })
 
 async function say(job: Job, run: RunRow, packed: Parameters<typeof storeBatch>[2]): Promise<void> {
   const grant = await grantOf(job)

@@ -3,22 +3,22 @@
  * until its outcome is known; what was surely not taken is dissolved and its people are fetched anew (SYNC.md C11, C15).
  */
 import { orm } from '@audience-sync/db/database'
-import { and, eq, inArray, isNotNull } from 'drizzle-orm'
+import { and, eq, inArray } from 'drizzle-orm'
 import { batch } from '../schema.ts'
-import { readRun } from '../store/rows.ts'
+import { type RunRow, readRun } from '../store/rows.ts'
 import { loadBatch, tombstoned } from './batches.ts'
 import { inTenant } from './engine.ts'
 import type { Job } from './job.ts'
 import { ended, sendBatch } from './send.ts'
 
-/** Resends or ends every open batch of the audience, oldest first. */
-export async function resolveOpen(job: Job): Promise<void> {
+/** Resends or ends every open batch of the audience, or of one run, oldest first. */
+export async function resolveOpen(job: Job, ofRun?: RunRow): Promise<void> {
   const { lease, audience } = job
   const open = await inTenant(job.engine, lease.tenantId, (tx) =>
     orm(tx)
       .select({ no: batch.no, runNo: batch.runNo, state: batch.state, attempts: batch.attempts })
       .from(batch)
-      .where(and(eq(batch.audienceNo, audience.no), inArray(batch.state, ['planned', 'sending', 'unknown']), isNotNull(batch.fetchedAt)))
+      .where(and(eq(batch.audienceNo, audience.no), inArray(batch.state, ['planned', 'sending', 'unknown']), ofRun && eq(batch.runNo, ofRun.no)))
       .orderBy(batch.no),
   )
   for (const { no, runNo, state, attempts } of open) {

@@ -9,7 +9,7 @@ import { type Accepted, DestinationError, type Failure } from '@audience-sync/de
 import { REJECTED_TRIES, UNKNOWN_TRIES } from '../options.ts'
 import { encodePayload, peopleOfRows } from '../pure/payload.ts'
 import { payloadOf } from '../sealer.ts'
-import { leave, type TodoReason } from '../store/ledger.ts'
+import { forgetRemoved, leave, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
 import { batchToEncode, closeBatch, digestOf, dropPeople, insertBatch, loadBatch, newSessionId, type OpenBatch, tombstoned } from './batches.ts'
@@ -73,8 +73,10 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
             people.filter(({ kind }) => kind === 'replaced').map(({ customerNo }) => customerNo),
           )
         : new Set<number>()
-    const lost = (kind: string) => people.filter((person) => person.kind === kind && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
-    const applied = job.engine.destination.manifest.applies === 'answer'
+    const lost = (...of: string[]) =>
+      people.filter((person) => of.includes(person.kind) && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
+    const { applies, refusesLate = false } = job.engine.destination.manifest
+    const applied = applies === 'answer'
     // Sent more than once, the first sending may be the one that had the effect: the platform's clock is set back to it (C20).
     await tx.query(
       `UPDATE batch SET state = $2, accepted_at = now(), platform_accepted_at = $3::timestamptz - CASE WHEN attempts > 1 THEN now() - sent_at ELSE interval '0' END, applied_at = CASE WHEN $2 = 'applied' THEN now() END, receipt = $4,
@@ -85,16 +87,21 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
         accepted.acceptedAt,
         JSON.stringify(accepted.receipt),
         lost('added'),
-        lost('removed'),
+        lost('removed', 'withdrawn'),
         lost('replaced'),
         accepted.unnamedRejections,
       ],
     )
-    await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [row.no])
+    // A late refusal names rows: they are kept until the platform has said its last word.
+    if (applied || !refusesLate) await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [row.no])
+    if (applied && row.operation === 'remove') await forgetRemoved(tx, row.audienceNo, [row.no])
     if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
   })
   job.exceptions.delete(row.no)
 }
+
+/** Whoever may not be there stays first until they are gone, whatever became of one call (R7). */
+const asOf = ({ trigger }: RunRow, reason: TodoReason): TodoReason => (trigger === 'privacy' ? 'privacy' : reason)
 
 async function refusedHalves(tx: Tx, run: RunRow, customers: readonly number[]): Promise<Set<number>> {
   const { rows } = await tx.query<{ customer_no: number }>(
@@ -111,7 +118,7 @@ async function rejectPeople(tx: Tx, job: Job, run: RunRow, { row }: OpenBatch, r
     tx,
     job.scope,
     run.no,
-    'rejected',
+    asOf(run, 'rejected'),
     refused.map(({ customerNo }) => customerNo),
     REJECTED_TRIES,
   )
@@ -198,7 +205,7 @@ export async function ended(
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, batch.row.no)
     // A dissolved batch was never taken: this very run may say its people again.
-    await leave(tx, job.scope, reason === 'dissolved' ? null : batch.row.runNo, reason, people)
+    await leave(tx, job.scope, state === 'dissolved' ? null : batch.row.runNo, asOf(run, reason), people)
     await closeBatch(tx, batch.row.no, state, failure && reasonOf(failure))
   })
   job.exceptions.set(batch.row.no, 'failed')

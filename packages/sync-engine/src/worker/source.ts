@@ -6,10 +6,10 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FeedRow, Horizon } from '@audience-sync/contracts/internal/feed'
-import { PAGE } from '../options.ts'
+import { type EngineOptions, PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
 import { readTodo } from '../store/ledger.ts'
-import type { RunRow } from '../store/rows.ts'
+import type { AudienceRow, RunRow } from '../store/rows.ts'
 import type { Engine } from './engine.ts'
 import type { Job } from './job.ts'
 
@@ -34,13 +34,25 @@ export interface Bound {
 
 const POLL_MS = 50 // between two looks at the horizon; a writer's transaction takes milliseconds
 
+/** As much of a job as the choice of a bound needs; a plan is made without a lease. */
+export interface Reading {
+  readonly engine: { readonly options: Pick<EngineOptions, 'horizonMs'> }
+  readonly lease: { readonly signal: AbortSignal }
+  readonly audience: Pick<AudienceRow, 'cursor' | 'cursorEpoch' | 'fullReason'>
+}
+
 /**
  * Where planning and acting stop. The run was claimed and that was committed; whatever was committed before now has to be in
  * it, so the bound is the first transaction id not yet given out, as soon as the feed can be read up to there (C5).
  */
-export async function chooseBound({ engine, lease, audience }: Job, feed: Feed, run: RunRow): Promise<Bound> {
+export async function chooseBound(
+  { engine, lease, audience }: Reading,
+  feed: Pick<Feed, 'horizon'>,
+  run: Pick<RunRow, 'mode' | 'trigger' | 'bound'>,
+): Promise<Bound> {
   const first = await feed.horizon(lease.signal)
-  const target = BigInt(first.xmax)
+  // A plan was compared up to its own bound; who changed after that is left to the next run.
+  const target = BigInt(isPlan(run) ? (run.bound ?? first.xmax) : first.xmax)
   const deadline = performance.now() + engine.options.horizonMs
   let now = first
   while (BigInt(now.xmin) < target && performance.now() < deadline) {
@@ -50,8 +62,11 @@ export async function chooseBound({ engine, lease, audience }: Job, feed: Feed, 
   const behind = BigInt(now.xmin) < target
   const lost = audience.cursorEpoch !== null && (audience.cursorEpoch !== now.epoch || comparePositions(audience.cursor, now.oldest) < 0)
   const full = run.mode === 'full' || audience.fullReason !== null || audience.cursorEpoch === null || lost
-  return { mode: full ? 'full' : 'incremental', below: behind ? now.xmin : first.xmax, epoch: now.epoch, behind }
+  return { mode: full ? 'full' : 'incremental', below: behind ? now.xmin : String(target), epoch: now.epoch, behind }
 }
+
+/** A run that applies a plan says exactly what was planned. */
+export const isPlan = ({ trigger, bound }: Pick<RunRow, 'trigger' | 'bound'>): boolean => trigger === 'plan' && bound !== null
 
 /** Positions `xid:seq` in the order of commits. */
 export function comparePositions(a: string, b: string): number {
@@ -68,7 +83,7 @@ export type PageReader = () => AsyncGenerator<Page>
 export const pagesOf =
   (job: Job, feed: Feed, run: RunRow, bound: Bound): PageReader =>
   () =>
-    bound.mode === 'full' ? fullPages(job, feed) : changedPages(job, feed, run, bound)
+    bound.mode === 'full' ? fullPages(job, feed, run, bound) : changedPages(job, feed, run, bound)
 
 async function* changedPages({ engine, lease, audience }: Job, feed: Feed, run: RunRow, bound: Bound): AsyncGenerator<Page> {
   let index = 0
@@ -91,9 +106,9 @@ const leftToDo = (engine: Engine, tenantId: string, audienceNo: number, after: n
   engine.db.tenant(tenantId, (tx) => readTodo(tx, audienceNo, after, false, runNo, PAGE))
 
 /** The cursor stays until everyone was looked at: then it is the horizon from before the first page (C8). */
-async function* fullPages({ lease, audience }: Job, feed: Feed): AsyncGenerator<Page> {
+async function* fullPages({ lease, audience }: Job, feed: Feed, run: RunRow, bound: Bound): AsyncGenerator<Page> {
   let after = 0
-  let start: string | undefined
+  let start = isPlan(run) ? `${bound.below}:0` : undefined
   for (let index = 0; ; index += 1) {
     const page = await feed.members(after, lease.signal)
     start ??= page.start

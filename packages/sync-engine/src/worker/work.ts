@@ -3,6 +3,7 @@
  * wish to stop, then the run itself. Every ending that is not success comes here as an error of `endings.ts` and becomes a
  * state, once.
  */
+import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { DestinationError } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
@@ -12,6 +13,7 @@ import { readExceptions } from '../store/ledger.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { crossMinimum } from '../store/status.ts'
 import { act } from './act.ts'
+import { type Brake, checkBrake, type Hold } from './brake.ts'
 import { begin, end, finish, hold, wait } from './close.ts'
 import { deleteAudience } from './delete-audience.ts'
 import { RunFails, RunHolds, RunStops, RunWaits, reasonOf } from './endings.ts'
@@ -19,10 +21,10 @@ import { type Engine, inTenant } from './engine.ts'
 import { ensureFarAudience, tellChoices } from './far-audience.ts'
 import { backoffMs, type Job, openJob } from './job.ts'
 import { Fenced, type Lease } from './lease.ts'
-import { type Brake, checkBrake, countPlan } from './plan.ts'
+import { countPlan } from './plan.ts'
 import { removeForPrivacy } from './privacy.ts'
 import { resolveOpen } from './resolve.ts'
-import { chooseBound, pagesOf } from './source.ts'
+import { chooseBound, isPlan, pagesOf } from './source.ts'
 
 /** Does whatever is due for the leased audience, and gives the lease back. */
 export async function workAudience(engine: Engine, lease: Lease): Promise<void> {
@@ -35,6 +37,7 @@ export async function workAudience(engine: Engine, lease: Lease): Promise<void> 
     }))
     const job = openJob(engine, lease, audience, exceptions)
     await withTraceparent(due?.traceparent, 'sync', async () => {
+      if (due) log.info({ runId: publicId('run', due.id), trigger: due.trigger, status: due.status }, 'work on a run')
       // Removals for privacy meet their own trouble: whatever it is, another run's state does not change for it.
       await atPeace(job, undefined, () => removeForPrivacy(job))
       await atPeace(job, due, () => move(job, due))
@@ -89,9 +92,11 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
   })
   const pages = pagesOf(job, feed, run, bound)
   const plan = await countPlan(job, pages)
-  await lease.fenced(run.no, async (tx) => {
-    await checkBrake(tx, job, plan, audience.brake as Brake, run.approval as { removals: number } | null)
+  const removalsAtMost = await lease.fenced(run.no, async (tx) => {
+    const planned = { removals: plan.remove - plan.privacy, sample: plan.sample }
+    const most = await checkBrake(tx, job, planned, audience.brake as Brake, run.approval as Hold | null)
     await tx.query('UPDATE run SET expected = $2 WHERE no = $1', [run.no, (tooSmall ? 0 : plan.add) + plan.replace + plan.remove])
+    return most
   })
   if (plan.add + plan.replace + plan.remove > 0) await ensureFarAudience(job, run)
   await tellChoices(job, run)
@@ -100,6 +105,11 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
     feed,
     pages,
     withholdAdditions: tooSmall,
+    exact: isPlan(run),
+    brake: {
+      atMost: removalsAtMost,
+      hold: (removals) => new RunHolds({ ...(audience.brake as Brake), removals, size: plan.remove, before: 0, sample: plan.sample }),
+    },
     finish: (tx, cursor) =>
       tx
         .query(
