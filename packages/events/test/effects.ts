@@ -4,6 +4,7 @@ import type { BehaviorUpdated } from '@audience-sync/contracts/events/gen/audien
 import { topics } from '@audience-sync/contracts/events/topics'
 import type { Database } from '@audience-sync/db/database'
 import type { TestDatabase } from '@audience-sync/testing/database'
+import { until } from '@audience-sync/testing/until'
 import { type Consumer, defineConsumer, PoisonError, type ReceivedEvent } from '../src/consumer.ts'
 import { publish } from '../src/outbox.ts'
 
@@ -25,6 +26,10 @@ export async function countEffects(database: TestDatabase): Promise<number> {
   const [row] = await database.admin<{ count: number }>('SELECT count(*)::int AS count FROM sync.effect')
   return row?.count ?? 0
 }
+
+/** At least so many; what is too many shows when they are compared. */
+export const untilEffects = (database: TestDatabase, count: number) =>
+  until(`${count} effects`, async () => (await countEffects(database)) >= count, { timeoutMs: 40_000 })
 
 /** One event per number for each key, keys in turn, each in a transaction of its own as services do. */
 export async function say(publisher: Database, keys: readonly string[], from: number, to: number): Promise<void> {
