@@ -3,10 +3,12 @@
  * send (`prepare`, `lane`, `encode`), so it can differ from it in one thing only: a preview belongs to no run, so its sessions are
  * numbered from 1.
  */
+import type { Transformation } from '@audience-sync/contracts/transformations'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { Code } from '@audience-sync/errors/catalogue'
 import { permission, suppression } from './consent.ts'
 import type { Batch, Destination, DroppedField, EncodedRequest, IdentifierChoice, KeySet, Operation, Person, Prepared, SendConfig } from './contract.ts'
+import { configAs, prepareAs } from './transform.ts'
 
 /** Stand where an id will be that is not known yet. */
 const unknownAudience = '{audience}'
@@ -18,7 +20,9 @@ export interface PreviewInput {
   readonly identifiers?: readonly IdentifierChoice[] | undefined
   /** As the caller wrote them; refused with `settings_invalid` where the destination's schema does not take them. */
   readonly settings?: unknown
+  readonly transformations?: readonly Transformation[] | undefined
   readonly members: readonly Person[]
+  /** The tenant's; consent is judged by it, whatever the transformations say. */
   readonly defaultCountry?: string | undefined
   readonly accountExternalId?: string | undefined
   readonly audienceExternalId?: string | undefined
@@ -54,9 +58,10 @@ export function previewRequests<S>(destination: Destination<S>, input: PreviewIn
   }
 }
 
-function configOf<S>({ manifest }: Destination<S>, { settings = {}, identifiers = manifest.identifiers, defaultCountry }: PreviewInput): SendConfig<S> {
+function configOf<S>({ manifest }: Destination<S>, input: PreviewInput): SendConfig<S> {
+  const { settings = {}, identifiers = manifest.identifiers, defaultCountry, transformations } = input
   const parsed = manifest.settings.safeParse(settings)
-  if (parsed.success) return { identifiers, settings: parsed.data, defaultCountry }
+  if (parsed.success) return { identifiers, settings: parsed.data, defaultCountry, transformations }
   const errors = parsed.error.issues.map(({ path, message }) => ({ path: ['settings', ...path].join('.'), message }))
   throw new AppError('settings_invalid', `The settings do not fit ${manifest.title}.`, { extra: { errors } })
 }
@@ -66,7 +71,7 @@ function prepareMember<S>(destination: Destination<S>, config: SendConfig<S>, { 
   const given = permission(member.consent, member.identifiers.country, config.defaultCountry)
   const suppressed = operation === 'add' ? suppression(given, destination.manifest.purpose(config.settings)) : null
   if (suppressed !== null) return { sets: [], dropped: [], rejected: suppressed }
-  return destination.prepare({ ...member, limitedDataUse: given.adsReason === 'opted_out' }, config)
+  return prepareAs(destination, { ...member, limitedDataUse: given.adsReason === 'opted_out' }, config)
 }
 
 function requestsOf<S>(destination: Destination<S>, config: SendConfig<S>, input: PreviewInput, rows: readonly KeySet[]): Preview['requests'] {
@@ -81,7 +86,7 @@ function requestsOf<S>(destination: Destination<S>, config: SendConfig<S>, input
         accountExternalId: input.accountExternalId ?? unknownAccount,
         rows: lane.slice(batch * manifest.limits.rowsPerCall, (batch + 1) * manifest.limits.rowsPerCall),
         session: manifest.sessions === 'none' ? null : { id: (input.firstSessionId ?? 1) + index, seq: batch + 1, last: batch + 1 === batches },
-        config,
+        config: configAs(config),
       }
       return shownRequest(manifest.origin ?? '', destination.encode(part))
     })

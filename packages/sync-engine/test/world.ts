@@ -5,7 +5,7 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import { newUuid } from '@audience-sync/contracts/ids'
 import type { FeedRow, FetchVerdict, SuppressionRow } from '@audience-sync/contracts/internal/feed'
-import { groupBit, type Identifiers, type Purpose, purposeBit } from '@audience-sync/contracts/people'
+import { groupBit, type Identifiers, type Purpose, purposeBit, UNREAD_BIT } from '@audience-sync/contracts/people'
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { usableGroups } from '@audience-sync/destination-kit/usable'
 import { createMetaDestination } from '@audience-sync/destination-meta/destination'
@@ -77,7 +77,8 @@ export class Behavior {
   row(no: number): FeedRow {
     const person = this.people.get(no)
     if (!person) return [no, 0, 0, 0, '']
-    const { groups } = usableGroups(person.identifiers)
+    const { groups: usable, unusable } = usableGroups(person.identifiers)
+    const groups = usable | (unusable.length > 0 ? UNREAD_BIT : 0)
     return [no, person.member ? 1 : 0, person.allowed, groups, fingerprints(person.identifiers, groups)]
   }
 
@@ -155,7 +156,7 @@ function fingerprints(identifiers: Identifiers, groups: number): string {
   const pieces: Buffer[] = []
   if (groups & groupBit('email')) pieces.push(of([identifiers.email, identifiers.emails]))
   if (groups & groupBit('phone')) pieces.push(of(identifiers.phone))
-  for (const bit of [2, 3, 4, 5, 6, 7, 8, 9]) if (groups & (1 << bit)) pieces.push(of([bit, identifiers]))
+  for (const bit of [2, 3, 4, 5, 6, 7, 8, 9, 14]) if (groups & (1 << bit)) pieces.push(of([bit, identifiers]))
   return Buffer.concat(pieces).toString('base64')
 }
 

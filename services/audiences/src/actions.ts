@@ -46,7 +46,7 @@ export async function retryRejected(tx: Tx, publicRunId: string): Promise<RunRow
 }
 
 /** API.md «Statuses»: what forbids a run, the user's own wishes first. */
-async function refuseUnlessReady(tx: Tx, row: AudienceRow): Promise<void> {
+export async function refuseUnlessReady(tx: Tx, row: AudienceRow): Promise<void> {
   refuseDeleting(row)
   if (row.pausedAt) throw new AppError('audience_paused', 'The audience is paused.')
   if (await heldRun(tx, row.no)) throw new AppError('audience_held', 'A run of this audience is held by the brake.')
@@ -107,7 +107,8 @@ export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, de
   checkChoices({ manifest, name: next.name, description: next.description ?? '', identifiers: next.identifiers })
   if (Object.keys(changes).length === 0) return row
   await orm(tx).update(audience).set(changes).where(eq(audience.no, row.no))
-  const contentChanged = !same(next.settings, row.settings) || !same([...next.identifiers].sort(), [...row.identifiers].sort())
+  const contentChanged =
+    !same(next.settings, row.settings) || !same([...next.identifiers].sort(), [...row.identifiers].sort()) || !same(next.transformations, row.transformations)
   if (contentChanged) {
     await tx.query('UPDATE audience SET config_version = config_version + 1 WHERE no = $1', [row.no])
     await setFullReason(tx, row.no, 'config_changed')

@@ -64,7 +64,7 @@ function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | 
     campaignRef: row.campaignRef,
     schedule,
     identifiers: row.identifiers as Audience['identifiers'],
-    transformations: row.transformations as unknown[],
+    transformations: row.transformations as Audience['transformations'],
     retryPolicy: row.retryPolicy as Audience['retryPolicy'],
     brake: row.brake as Audience['brake'],
     minimumSize: row.minimumSize,

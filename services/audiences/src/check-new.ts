@@ -2,6 +2,7 @@
 import { uuidOf } from '@audience-sync/contracts/ids'
 import { groupBit, type IdentifierChoice } from '@audience-sync/contracts/people'
 import type { NewAudience } from '@audience-sync/contracts/rest/audiences'
+import { groupsMended, type Transformation } from '@audience-sync/contracts/transformations'
 import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { type Destinations, parseSettings } from './destinations.ts'
@@ -23,7 +24,11 @@ export interface CheckedAudience {
   readonly eligible: number
 }
 
-export const groupsOf = (identifiers: readonly string[]): number => identifiers.reduce((bits, choice) => bits | groupBit(choice as IdentifierChoice), 0)
+/** Groups of which one makes a person eligible. What transformations may mend is among them: the count then is the most that can be. */
+export function groupsOf(identifiers: readonly string[], transformations: readonly Transformation[]): number {
+  const chosen = identifiers.reduce((bits, choice) => bits | groupBit(choice as IdentifierChoice), 0)
+  return chosen | groupsMended(transformations, chosen)
+}
 
 /** A field of the body that the schema could not refuse by itself. */
 export const invalid = (path: string, message: string) =>
@@ -63,7 +68,7 @@ export async function checkNew(peers: Peers, destinations: Destinations, tenantI
   const connectionId = uuidOf('connection', account.connectionId)
   if (!connectionId) throw new AppError('service_unavailable', 'connections answered without a connection.')
 
-  const { eligible } = await peers.eligible(tenantId, behaviorId, manifest.purpose(settings), groupsOf(asked.identifiers), minimumSize)
+  const { eligible } = await peers.eligible(tenantId, behaviorId, manifest.purpose(settings), groupsOf(asked.identifiers, asked.transformations), minimumSize)
   return {
     asked,
     manifest,

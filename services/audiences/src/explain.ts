@@ -7,6 +7,7 @@ import { publicId } from '@audience-sync/contracts/ids'
 import type { FeedRow } from '@audience-sync/contracts/internal/feed'
 import { groupBit, type IdentifierChoice, type Purpose } from '@audience-sync/contracts/people'
 import type { Explanation } from '@audience-sync/contracts/rest/audiences'
+import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { Tx } from '@audience-sync/db/database'
 import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { choiceOf, type Decision, decide } from '@audience-sync/sync-engine/pure/diff'
@@ -36,7 +37,7 @@ export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest,
   const [no, member, , groups] = row
   const choices = audience.identifiers as IdentifierChoice[]
   const purpose: Purpose = manifest.purpose(audience.settings)
-  const choice = choiceOf(choices, purpose, manifest.sends(audience.settings))
+  const choice = choiceOf(choices, purpose, manifest.sends(audience.settings), audience.transformations as Transformation[])
   const allowed = (row[2] & choice.purpose) !== 0
 
   const told = await lastTold(tx, audience, no)

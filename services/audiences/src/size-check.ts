@@ -5,6 +5,7 @@
  * moving `due_at` on → behavior-export counts: up to the minimum, and now and then everyone → under the audience's lock the answer
  * is compared, and a crossing told once (RELIABILITY.md F31) → nothing is due, unless somebody wished again meanwhile.
  */
+import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { Database, Tx } from '@audience-sync/db/database'
 import type { Logger } from '@audience-sync/service/log'
 import { requestRun } from '@audience-sync/sync-engine/requests'
@@ -70,7 +71,13 @@ async function checkSize({ db, peers, destinations }: SizeCheckParts, { audience
   const counted =
     !manifest || row.deleteRequestedAt
       ? null
-      : await peers.eligible(tenantId, row.behaviorId, manifest.purpose(row.settings), groupsOf(row.identifiers), full ? undefined : row.minimumSize)
+      : await peers.eligible(
+          tenantId,
+          row.behaviorId,
+          manifest.purpose(row.settings),
+          groupsOf(row.identifiers, row.transformations as Transformation[]),
+          full ? undefined : row.minimumSize,
+        )
   await db.tenant(tenantId, async (tx) => {
     if (counted) await compare(tx, no, counted, full)
     await tx.query(

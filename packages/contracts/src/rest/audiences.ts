@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { zId } from '../ids.ts'
 import { identifierChoices } from '../people.ts'
 import { Schedule } from '../schedule.ts'
+import { Transformations } from '../transformations.ts'
 import { Reason, Run } from './runs.ts'
 
 const time = z.iso.datetime()
@@ -21,7 +22,6 @@ export const Choices = z
   .min(1)
   .refine((list) => new Set(list).size === list.length, 'each identifier once')
   .meta({ description: 'which identifiers may leave' })
-const Transformations = z.array(z.unknown()).max(0, 'transformations are not available yet: leave the list empty')
 const RetryPolicy = z.strictObject({ attempts: z.int().min(1).max(20).default(8), windowHours: z.int().min(1).max(168).default(24) })
 const Brake = z
   .strictObject({ sharePercent: z.int().min(1).max(100).default(30), minimum: count.max(1_000_000_000).default(100) })
@@ -95,12 +95,20 @@ export const Audience = z
     campaignRef: z.string().nullable(),
     schedule: Schedule,
     identifiers: z.array(z.enum(identifierChoices)),
-    transformations: z.array(z.unknown()),
+    transformations: Transformations,
     retryPolicy: RetryPolicy,
     brake: Brake,
     minimumSize: count,
     settings: Settings,
-    size: z.object({ behavior: count.nullable(), eligible: count.nullable(), destination: count.nullable(), asOf: time.nullable() }),
+    size: z.object({
+      behavior: count.nullable(),
+      eligible: count.nullable().meta({
+        description:
+          'members who may be sent and have a usable chosen identifier. Rules that leave people out are not looked at; whom a rule may mend (a default country, a prefix) counts: the most that can be',
+      }),
+      destination: count.nullable(),
+      asOf: time.nullable(),
+    }),
     matchRate: z.number().min(0).max(1).nullable().meta({ description: 'the destination’s size against ours, where the destination tells one' }),
     sizeAdvice: z.object({ band: z.string(), text: z.string() }).nullable(),
     lastRun: Run.nullable(),

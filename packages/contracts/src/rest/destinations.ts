@@ -1,6 +1,7 @@
 /** REST shapes of the destinations' catalogue, the preview and the catalogue of errors (API.md). */
 import { z } from 'zod'
 import { Consent, Identifiers } from '../people.ts'
+import { Transformations } from '../transformations.ts'
 import { Choices, Settings } from './audiences.ts'
 
 const count = z.int().min(0)
@@ -28,6 +29,7 @@ export const PreviewRequest = z.strictObject({
   operation: z.enum(['add', 'remove']),
   identifiers: Choices.optional().meta({ description: 'all that the destination takes, unless given' }),
   settings: Settings.default({}),
+  transformations: Transformations.default([]),
   members: z
     .array(z.strictObject({ customerId: z.string().min(1).max(256), identifiers: Identifiers, consent: Consent.prefault({}), value: z.number().optional() }))
     .min(1)

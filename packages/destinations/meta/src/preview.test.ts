@@ -50,6 +50,35 @@ describe('preview', () => {
     expect(preview({ limitedDataUse: true }).members[0]?.sent).toMatchObject({ DATA_PROCESSING_OPTIONS: 'LDU' })
   })
 
+  test('transformations are applied before anything is hashed; what came hashed is sent as it is, never hashed twice', () => {
+    const hashed = sha256('ann@example.com')
+    const members: Person[] = [
+      { customerId: 'c_1', identifiers: { email: hashed.toUpperCase(), phone: '30 1234567' }, consent: granted },
+      { customerId: 'c_2', identifiers: { email: 'bob@example.com', country: 'US' }, consent: granted },
+    ]
+    const preview = previewRequests(meta, {
+      operation: 'add',
+      identifiers: ['email', 'phone'],
+      members,
+      transformations: [
+        { type: 'upper', field: 'email' },
+        { type: 'suffix', field: 'email', text: '.net' },
+        { type: 'defaultCountry', country: 'DE' },
+        { type: 'dropPerson', when: { field: 'country', equals: ['US'] } },
+      ],
+    })
+    expect(preview.members).toEqual([
+      { customerId: 'c_1', sent: { EMAIL: hashed, PHONE: sha256('49301234567') }, dropped: [], rejected: null },
+      { customerId: 'c_2', sent: {}, dropped: [], rejected: 'dropped_by_rule' },
+    ])
+  })
+
+  test('nobody is sent because of what a rule filled in', () => {
+    const nobody: Person = { customerId: 'c_1', identifiers: { email: 'none' }, consent: granted }
+    const { members } = previewRequests(meta, { operation: 'add', members: [nobody], transformations: [{ type: 'constant', field: 'country', value: 'DE' }] })
+    expect(members).toMatchObject([{ sent: {}, dropped: [{ field: 'email', code: 'email_malformed' }], rejected: 'no_usable_identifier' }])
+  })
+
   test('lanes have sessions of their own, and the batches of one are numbered to the last', () => {
     const members = Array.from({ length: 10_002 }, (_, index) => ({
       ...ann,

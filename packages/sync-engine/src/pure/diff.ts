@@ -3,7 +3,8 @@
  * `forced` whether an earlier run left this person to do (SYNC.md C3). Nothing here knows a destination or a person's data.
  */
 import type { FeedRow } from '@audience-sync/contracts/internal/feed'
-import { groupBit, type IdentifierChoice, identifierGroups, type Purpose, purposeBit } from '@audience-sync/contracts/people'
+import { groupBit, type IdentifierChoice, type Purpose, purposeBit, UNREAD_BIT } from '@audience-sync/contracts/people'
+import { groupsMended, groupsRead, type Transformation } from '@audience-sync/contracts/transformations'
 
 /** What an audience's frozen configuration says about rows of the feed. */
 export interface Choice {
@@ -15,9 +16,16 @@ export interface Choice {
   readonly purpose: number
 }
 
-export function choiceOf(identifiers: readonly IdentifierChoice[], purpose: Purpose, sends: { readonly value: boolean; readonly consent: boolean }): Choice {
-  const chosen = identifiers.reduce((bits, choice) => bits | groupBit(choice), 0)
-  const watched = chosen | (sends.value ? groupBit('value') : 0) | (sends.consent ? groupBit('consent') : 0)
+/** Transformations may mend what ingest could not use, and read more than is chosen: both are looked at, so no change goes unseen (C9). */
+export function choiceOf(
+  identifiers: readonly IdentifierChoice[],
+  purpose: Purpose,
+  sends: { readonly value: boolean; readonly consent: boolean },
+  transformations: readonly Transformation[] = [],
+): Choice {
+  const picked = identifiers.reduce((bits, choice) => bits | groupBit(choice), 0)
+  const chosen = picked | groupsMended(transformations, picked)
+  const watched = chosen | groupsRead(transformations) | (sends.value ? groupBit('value') : 0) | (sends.consent ? groupBit('consent') : 0)
   return { chosen, watched, purpose: purposeBit(purpose) }
 }
 
@@ -33,7 +41,7 @@ export function fingerprintOf(groups: number, fingerprints: string, watched: num
   let high = 0x9e3779b9
   let low = 0x85ebca6b
   let at = 0
-  for (let bit = 0; bit < identifierGroups.length; bit += 1) {
+  for (let bit = 0; 1 << bit <= UNREAD_BIT; bit += 1) {
     if (!(groups & (1 << bit))) continue
     if (watched & (1 << bit)) {
       high = Math.imul(high ^ pieces.readInt32LE(at) ^ (bit + 1), 0x01000193) ^ (low >>> 13)

@@ -5,6 +5,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from '@audience-sync/contracts/internal/grants'
 import { type IdentifierChoice, identifierChoices } from '@audience-sync/contracts/people'
+import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { Tx } from '@audience-sync/db/database'
 import { type CallRecord, type Context, DestinationError, type Failure, type SendConfig, type Usage } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
@@ -43,7 +44,8 @@ export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exc
   const { manifest } = engine.destination
   const identifiers = identifierChoices.filter((choice): choice is IdentifierChoice => audience.identifiers.includes(choice))
   const settings = manifest.settings.parse(audience.settings)
-  const config: SendConfig = { identifiers, settings, ...(audience.defaultCountry && { defaultCountry: audience.defaultCountry }) }
+  const transformations = audience.transformations as Transformation[]
+  const config: SendConfig = { identifiers, settings, transformations, ...(audience.defaultCountry && { defaultCountry: audience.defaultCountry }) }
   const { no: audienceNo, tenantNo, destinationNo, generation, configVersion } = audience
   return {
     engine,
@@ -52,7 +54,7 @@ export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exc
     exceptions,
     scope: { audienceNo, tenantNo, destinationNo, generation },
     config,
-    choice: choiceOf(identifiers, manifest.purpose(settings), manifest.sends(settings)),
+    choice: choiceOf(identifiers, manifest.purpose(settings), manifest.sends(settings), transformations),
     versions: { configVersion, normaliser: manifest.normaliserVersion },
     calls: [],
     usages: [],

@@ -5,6 +5,7 @@
 import type { FetchVerdict } from '@audience-sync/contracts/internal/feed'
 import type { Tx } from '@audience-sync/db/database'
 import type { Person } from '@audience-sync/destination-kit/contract'
+import { prepareAs } from '@audience-sync/destination-kit/transform'
 import { PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
 import { fingerprintOf } from '../pure/diff.ts'
@@ -123,7 +124,7 @@ function said(
   const fingerprint = fingerprintOf(verdict.groups, verdict.fingerprints, choice.watched)
   // Changed since the plan was compared: that is the next run's, which finds it behind the plan's bound.
   if (exact && row && fingerprint !== fingerprintOf(row[3], row[4], choice.watched)) return { customerNo, parts: [], suppressed: null }
-  const prepared = engine.destination.prepare(personOf(verdict), config)
+  const prepared = prepareAs(engine.destination, personOf(verdict), config)
   if (prepared.rejected) return keptBack(prepared.rejected, false)
   const { keys } = engine.destination.manifest
   const { remove, heldAfterRemove, heldAfterAdd } = planReplacement(keys, held, prepared.sets)

@@ -1,5 +1,5 @@
 /** What the feed says of a person, found out when they are stored: usable groups, fingerprints, permission. Pure. */
-import { type Consent, groupBit, type Identifiers } from '@audience-sync/contracts/people'
+import { type Consent, groupBit, type Identifiers, UNREAD_BIT } from '@audience-sync/contracts/people'
 import { permission } from '@audience-sync/destination-kit/consent'
 import type { DroppedField } from '@audience-sync/destination-kit/contract'
 import { country as countryCode } from '@audience-sync/destination-kit/normalise/country'
@@ -8,7 +8,7 @@ import type { Tenant } from '../tenants.ts'
 import { fingerprintsOf, presentGroups } from './fingerprint.ts'
 
 export interface Assessment {
-  /** Bits of `identifierGroups`. */
+  /** Bits of `identifierGroups`, and `UNREAD_BIT`. */
   readonly groups: number
   readonly present: number
   readonly fingerprints: Buffer
@@ -20,10 +20,11 @@ export interface Assessment {
 }
 
 export function assess(tenant: Tenant, identifiers: Identifiers, value: number | undefined, consent: Consent): Assessment {
-  const person = { identifiers, value, consent }
   const usable = usableGroups(identifiers, tenant.defaultCountry)
+  const person = { identifiers, value, consent, unread: usable.unusable.map(({ field }) => field) }
   const badValue = value !== undefined && value < 0
-  const groups = usable.groups | groupBit('consent') | (value === undefined || badValue ? 0 : groupBit('value'))
+  const unread = usable.unusable.length > 0 ? UNREAD_BIT : 0
+  const groups = usable.groups | unread | groupBit('consent') | (value === undefined || badValue ? 0 : groupBit('value'))
   return {
     groups,
     present: presentGroups(person),

@@ -1,4 +1,4 @@
-import { groupBit } from '@audience-sync/contracts/people'
+import { groupBit, UNREAD_BIT } from '@audience-sync/contracts/people'
 import { expect, test } from '@jest/globals'
 import { NO_CONSENT } from './consent.ts'
 import { type Fingerprinted, fingerprintsOf, presentGroups, withConsent } from './fingerprint.ts'
@@ -36,4 +36,16 @@ test('consent alone can be exchanged, and the result is that of the whole', () =
   expect(withConsent(key, groups, fingerprintsOf(key, groups, ann), consent)).toEqual({ groups, fingerprints: whole })
   const without = groups & ~groupBit('consent')
   expect(withConsent(key, without, fingerprintsOf(key, without, ann), consent)).toEqual({ groups, fingerprints: whole })
+})
+
+test('what cannot be used has one piece behind all others: it tells of a change, and an exchange of consent keeps it', () => {
+  const bits = groupBit('email') | groupBit('consent') | UNREAD_BIT
+  const of = (phone: string) => fingerprintsOf(key, bits, { ...ann, identifiers: { email: 'ann@example.com', phone }, unread: ['phone'] })
+  const [before, after] = [of('030 1'), of('030 2')]
+  expect([0, 8, 16].map((at) => before.subarray(at, at + 8).equals(after.subarray(at, at + 8)))).toEqual([true, true, false])
+  const { fingerprints } = withConsent(key, bits, before, { ...NO_CONSENT, adUserData: 'denied' })
+  expect([0, 8, 16].map((at) => before.subarray(at, at + 8).equals(fingerprints.subarray(at, at + 8)))).toEqual([true, false, true])
+  const without = bits & ~groupBit('consent')
+  const bare = Buffer.concat([before.subarray(0, 8), before.subarray(16)])
+  expect(withConsent(key, without, bare, NO_CONSENT)).toEqual({ groups: bits, fingerprints: before })
 })
