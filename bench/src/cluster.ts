@@ -1,6 +1,6 @@
 /** A PostgreSQL of the benchmark's own, as durable as in production, and databases in it with all schemas. Gone when it is over. */
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { mkdirSync, rmSync } from 'node:fs'
 import { type Database, openDatabase } from '@audience-sync/db/database'
 import { migrate } from '@audience-sync/db/migrate'
 import { createRoles, MIGRATOR, type ServiceRole, urlAs } from '@audience-sync/infra/postgres/roles'
@@ -25,6 +25,7 @@ export interface Cluster {
 }
 
 export async function openCluster(): Promise<Cluster> {
+  mkdirSync(scratch('.'), { recursive: true }) // PostgreSQL's own user has to pass through
   const dataDir = scratch(`postgres-${randomBytes(4).toString('hex')}`)
   const server = await startPostgres({ dataDir })
   const closing: (() => Promise<void>)[] = []
@@ -39,6 +40,7 @@ export async function openCluster(): Promise<Cluster> {
       await createRoles(server.url(name))
       await migrate(urlAs(server.url(name), MIGRATOR), schemas)
       const admin = new pg.Pool({ connectionString: server.url(name), max: 2 })
+      admin.on('error', () => {}) // the server goes first when something else failed
       closing.push(() => admin.end())
       const url = (role: ServiceRole) => urlAs(server.url(name), role)
       return {

@@ -10,7 +10,7 @@ import { destinationNo } from '@audience-sync/sync-engine/connector'
 import { type Cluster, onCluster } from './cluster.ts'
 import { APP, makeAudience, queueRun, syncKek } from './engine.ts'
 import { type Report, single } from './figures.ts'
-import { makeTrust, startBehaviorExport, startProcess, type Trust, until } from './process.ts'
+import { compile, makeTrust, startBehaviorExport, startProcess, type Trust, until } from './process.ts'
 import { mustEqual, type Profile } from './rounds.ts'
 import { makeTenant, START } from './tenant.ts'
 import { grantFrom, stateOf } from './twin.ts'
@@ -22,6 +22,7 @@ const TWIN_HEAP = ['--max-old-space-size=8192'] // it holds everybody
 export const run = (profile: Profile): Promise<Report> =>
   onCluster(async (cluster) => {
     const few = profile === 'full' ? 100_000 : 20_000
+    compile('services/behavior-export', 'services/connector-meta')
     const trust = await makeTrust()
     const small = await exported(cluster, trust, 'few', few)
     const large = await exported(cluster, trust, 'many', few * FACTOR)
@@ -92,16 +93,20 @@ async function exported(cluster: Cluster, trust: Trust, name: string, members: n
   )
   const grant = await grantFrom(twin.url)
   const connections = await playConnections(grant)
-  const feed = await startBehaviorExport(trust, database.url('behavior_export'), here.kek)
-  const connector = await startProcess('@audience-sync/connector-meta/main', {
-    ...trust.env('connector-meta'),
-    DATABASE_URL: database.url('connector_meta'),
-    SYNC_KEK: syncKek(),
-    BEHAVIOR_EXPORT_URL: feed.url,
-    CONNECTIONS_URL: connections.url,
-    META_GRAPH_URL: twin.url,
-    ENGINE_POLL_MS: '100',
-  })
+  const feed = await startBehaviorExport(trust, database.url('behavior_export'), here.kek, { compiled: true })
+  const connector = await startProcess(
+    '@audience-sync/connector-meta/main',
+    {
+      ...trust.env('connector-meta'),
+      DATABASE_URL: database.url('connector_meta'),
+      SYNC_KEK: syncKek(),
+      BEHAVIOR_EXPORT_URL: feed.url,
+      CONNECTIONS_URL: connections.url,
+      META_GRAPH_URL: twin.url,
+      ENGINE_POLL_MS: '100',
+    },
+    { compiled: true },
+  )
   try {
     const idleMb = connector.peakMb()
     const audiences = database.as('audiences')

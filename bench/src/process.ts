@@ -1,7 +1,8 @@
 /** A service as a process of its own: started, waited for until it is ready, asked for its memory, stopped. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@audience-sync/infra/postgres/server'
 import { createServiceTokens, generateServiceKey, type ServiceTokens } from '@audience-sync/service/tokens'
@@ -17,16 +18,26 @@ export interface Process {
   stop(): Promise<void>
 }
 
-/** `module`: the entry file as packages name it. `ready`: a path that answers 200 when it can work. */
+export interface ProcessOptions {
+  /** A path that answers 200 when it can work. */
+  readonly ready?: string
+  readonly nodeOptions?: readonly string[]
+  /** As in production: what `compile` made, without the compiler that Node else keeps in memory (200 MB). */
+  readonly compiled?: boolean
+}
+
+/** `module`: the entry file as packages name it. */
 export async function startProcess(
   module: string,
   env: Readonly<Record<string, string>>,
-  { ready = '/readyz', nodeOptions = [] as string[] } = {},
+  { ready = '/readyz', nodeOptions = [], compiled = false }: ProcessOptions = {},
 ): Promise<Process> {
   const port = await freePort()
-  const file = fileURLToPath(import.meta.resolve(module))
+  const source = fileURLToPath(import.meta.resolve(module))
+  const file = compiled ? source.replace('/src/', '/dist/').replace(/\.ts$/, '.js') : source
+  const execArgv = compiled ? [] : process.execArgv
   const { PATH = '', HOME = '' } = process.env
-  const child = spawn(process.execPath, [...process.execArgv, ...nodeOptions, file], {
+  const child = spawn(process.execPath, [...execArgv, ...nodeOptions, file], {
     env: { PATH, HOME, LOG_LEVEL: 'error', PORT: String(port), ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
@@ -103,5 +114,12 @@ export async function makeTrust(): Promise<Trust> {
   }
 }
 
-export const startBehaviorExport = (trust: Trust, databaseUrl: string, kek: string): Promise<Process> =>
-  startProcess('@audience-sync/behavior-export/main', { ...trust.env('behavior-export'), DATABASE_URL: databaseUrl, BEHAVIOR_EXPORT_KEK: kek })
+export const startBehaviorExport = (trust: Trust, databaseUrl: string, kek: string, options?: ProcessOptions): Promise<Process> =>
+  startProcess('@audience-sync/behavior-export/main', { ...trust.env('behavior-export'), DATABASE_URL: databaseUrl, BEHAVIOR_EXPORT_KEK: kek }, options)
+
+/** Builds services and whatever they need, as their images do. */
+export function compile(...folders: readonly string[]): void {
+  const root = fileURLToPath(new URL('../../', import.meta.url))
+  const { status, stdout } = spawnSync(join(root, 'node_modules/.bin/tsc'), ['-b', ...folders], { cwd: root, encoding: 'utf8' })
+  if (status !== 0) throw new Error(`The services do not compile:\n${stdout}`)
+}
