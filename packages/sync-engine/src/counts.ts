@@ -51,7 +51,7 @@ const SQL = `
     coalesce(sum(CASE WHEN state = 'rejected' THEN people WHEN state IN ('accepted', 'applied') THEN refused ELSE 0 END), 0)::int AS rejected,
     coalesce(sum(people) FILTER (WHERE state = 'failed'), 0)::int AS failed,
     coalesce(sum(people) FILTER (WHERE state = 'cancelled'), 0)::int AS cancelled,
-    coalesce(sum(CASE WHEN state = 'unknown' THEN people ELSE lost_added + lost_removed + lost_replaced END), 0)::int AS unknown
+    coalesce(sum(CASE WHEN state IN ('unknown', 'abandoned') THEN people ELSE lost_added + lost_removed + lost_replaced END), 0)::int AS unknown
   FROM run r LEFT JOIN named n ON n.run_no = r.no
   WHERE r.no = ANY($1) GROUP BY r.no, r.unchanged, r.suppressed`
 

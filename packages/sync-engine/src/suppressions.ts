@@ -40,11 +40,13 @@ export async function readSuppressions(engine: Engine): Promise<boolean> {
 
 async function bury(tx: Tx, engine: Engine, rows: readonly SuppressionRow[]): Promise<void> {
   if (rows.length === 0) return
-  const latest = new Map(rows.map((row) => [row.customerNo, row]))
+  const latest = new Map<number, SuppressionRow>()
+  // Each row names the purposes lost by it: ads yesterday and the CRM today are both lost (C13).
+  for (const row of rows) latest.set(row.customerNo, { ...row, purposes: row.purposes | (latest.get(row.customerNo)?.purposes ?? 0) })
   const entries = [...latest.values()].toSorted((a, b) => a.customerNo - b.customerNo)
   await tx.query(
     `INSERT INTO tombstone AS t (destination_no, customer_no, purposes, xid, seq) SELECT $1::smallint, * FROM unnest($2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[])
-     ON CONFLICT (destination_no, customer_no) DO UPDATE SET purposes = excluded.purposes, xid = excluded.xid, seq = excluded.seq WHERE (t.xid, t.seq) < (excluded.xid, excluded.seq)`,
+     ON CONFLICT (destination_no, customer_no) DO UPDATE SET purposes = t.purposes | excluded.purposes, xid = excluded.xid, seq = excluded.seq WHERE (t.xid, t.seq) < (excluded.xid, excluded.seq)`,
     [
       engine.destinationNo,
       entries.map(({ customerNo }) => customerNo),

@@ -245,3 +245,14 @@ describe('C17: the brake by small steps', () => {
     expect(world.uploads()).toHaveLength(calls)
   })
 })
+
+test('C18: a refusal that no row caused stops the run after seven calls, and keeps everyone to do', async () => {
+  await start({}, ...upTo(64))
+  world.twin.fault({ kind: 'status', match: { path: '/users', method: 'POST' }, times: 7, status: 400, code: 100 })
+  const run = await world.request()
+  await world.work()
+  expect(await world.run(run)).toMatchObject({ status: 'failed', counts: { planned: 64, failed: 64 } })
+  expect(world.uploads()).toHaveLength(7)
+  await world.sync()
+  expect(world.far()).toEqual(emails(...upTo(64)))
+})

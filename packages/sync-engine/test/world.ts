@@ -6,6 +6,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { newUuid } from '@audience-sync/contracts/ids'
 import type { FeedRow, FetchVerdict, SuppressionRow } from '@audience-sync/contracts/internal/feed'
 import { groupBit, type Identifiers, type Purpose, purposeBit, UNREAD_BIT } from '@audience-sync/contracts/people'
+import type { Database } from '@audience-sync/db/database'
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { usableGroups } from '@audience-sync/destination-kit/usable'
 import { createMetaDestination } from '@audience-sync/destination-meta/destination'
@@ -167,14 +168,16 @@ export interface World {
   readonly behavior: Behavior
   readonly audienceNo: number
   readonly tenantId: string
-  /** Levers around each batch that is sent. */
-  readonly hooks: { beforePush?: () => Promise<unknown>; afterPush?: () => Promise<unknown> }
+  /** Levers around each batch that is sent, and before each transaction of the worker. */
+  readonly hooks: { beforePush?: () => Promise<unknown>; afterPush?: () => Promise<unknown>; beforeTransaction?: () => Promise<unknown> }
   /** Bodies of the uploads as the twin received them, in order. */
   uploads(): { method: string; status: number; body: string }[]
   /** Asks for a run as `audiences` does. */
   request(mode?: 'incremental' | 'full'): Promise<number>
   /** Works until nothing is due. */
   work(): Promise<void>
+  /** One claim, and what is due under it. */
+  workOnce(): Promise<boolean>
   /** Lets the platform apply what it accepted, and looks. */
   settle(): Promise<void>
   sync(mode?: 'incremental' | 'full'): Promise<number>
@@ -212,9 +215,16 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
   const twin = await createMetaTwin({ ...APP, port: 0, applyAfterMs: 1_000, ...options.twin })
   const tenantId = newUuid()
   const behavior = new Behavior(tenantId)
-  const db = database.as('connector_meta')
   const admin = database.as('audiences')
   const hooks: World['hooks'] = {}
+  const own = database.as('connector_meta')
+  const db: Database = {
+    ...own,
+    async tenant(id, fn) {
+      await hooks.beforeTransaction?.()
+      return own.tenant(id, fn)
+    },
+  }
   const destination = hooked(createMetaDestination({ baseUrl: twin.url }) as Destination, hooks, options.rowsPerCall)
   const no = await destinationNo(db, destination.manifest.id)
   const accessToken = await tokenOf(twin)
@@ -294,10 +304,15 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
         return (await requestRun(tx, { audience: rows[0], trigger: 'api', mode })).no
       }),
     async work() {
-      for (let lease = await claim(engine, stopping.signal); lease; lease = await claim(engine, stopping.signal)) await workAudience(engine, lease)
+      while (await world.workOnce());
+    },
+    async workOnce() {
+      const lease = await claim(engine, stopping.signal)
+      if (lease) await workAudience(engine, lease)
+      return lease !== undefined
     },
     async settle() {
-      twin.clock.advance(60_000)
+      twin.clock.advance(5_000)
       await database.admin('UPDATE sync.audience SET settle_at = now() WHERE settle_at IS NOT NULL')
       while (await settleOne(engine, stopping.signal))
         await database.admin(`UPDATE sync.audience SET settle_at = now() + interval '1 hour' WHERE settle_at IS NOT NULL`)

@@ -5,6 +5,9 @@
  * Additions of one lane form a session, whose last batch is marked: a finished one is held back until the next is begun. A
  * removal is a session of its own, because its rows may come from an older choice of keys and a session's schema must not
  * change. Removals of a person go out before their additions (SYNC.md C1).
+ *
+ * `add` and `flush` are generators: a batch counts as out only when it is taken, so that while it is being stored everything after
+ * it is still in `has` and `oldestPage`, and the cursor cannot pass it (C3). Each must be run to its end.
  */
 import type { KeySet, Operation } from '@audience-sync/destination-kit/contract'
 import type { HeldSet } from './held.ts'
@@ -56,23 +59,19 @@ export class Packer {
     this.#lane = lane
   }
 
-  /** Takes the parts of one person, removal first; answers the batches that are now due, in the order to send them. */
-  add(parts: readonly Part[]): Packed[] {
-    const due: Packed[] = []
-    for (const part of parts) {
-      for (const [lane, piece] of this.#byLane(part)) {
-        this.#unsent.add(piece)
-        raise(this.#people, piece.customerNo)
-        if (piece.operation === 'remove') raise(this.#removals, piece.customerNo)
-        due.push(...this.#put(lane, piece))
-      }
+  /** Takes the parts of one person, removal first; gives the batches that are now due, in the order to send them. */
+  *add(parts: readonly Part[]): Generator<Packed> {
+    const pieces = parts.flatMap((part) => this.#byLane(part))
+    for (const [, piece] of pieces) {
+      this.#unsent.add(piece)
+      raise(this.#people, piece.customerNo)
+      if (piece.operation === 'remove') raise(this.#removals, piece.customerNo)
     }
-    return due
+    for (const [lane, piece] of pieces) yield* this.#put(lane, piece)
   }
 
   /** Everything that is left; nothing is added afterwards. */
-  flush(): Packed[] {
-    const due: Packed[] = []
+  *flush(): Generator<Packed> {
     for (const operation of ['remove', 'add'] as const) {
       for (const [key, session] of this.#sessions) {
         if (!key.startsWith(`${operation} `)) continue
@@ -80,12 +79,9 @@ export class Packer {
         session.finished = undefined
         session.open = []
         session.rows = 0
-        rest.forEach((parts, i) => {
-          due.push(this.#emit(key, session, parts, i === rest.length - 1))
-        })
+        for (const [i, parts] of rest.entries()) yield this.#emit(key, session, parts, i === rest.length - 1)
       }
     }
-    return due
   }
 
   /** Whether something of this person waits for its batch. */
@@ -113,43 +109,42 @@ export class Packer {
     return [...lanes].map(([lane, sets], i) => [lane, { ...part, sets, kind: i === lanes.size - 1 ? part.kind : 'none' }])
   }
 
-  #put(lane: string, part: Part): Packed[] {
+  *#put(lane: string, part: Part): Generator<Packed> {
     const key = `${part.operation} ${lane}`
     let session = this.#sessions.get(key)
     if (!session) {
       session = { open: [], rows: 0, finished: undefined, seq: 0 }
       this.#sessions.set(key, session)
     }
-    const due: Packed[] = []
-    if (session.open.length > 0 && session.rows + part.sets.length > this.#limit) {
-      const full = session.open
+    const full = session.open.length > 0 && session.rows + part.sets.length > this.#limit ? session.open : undefined
+    if (full) {
       session.open = []
       session.rows = 0
-      if (part.operation === 'remove') due.push(this.#emit(key, session, full, true))
-      else {
-        if (session.finished) due.push(...this.#sendAdditions(key, session, session.finished, false))
-        session.finished = full
-      }
     }
     session.open.push(part)
     session.rows += part.sets.length
-    return due
+    if (!full) return
+    if (part.operation === 'remove') {
+      yield this.#emit(key, session, full, true)
+      return
+    }
+    const finished = session.finished
+    session.finished = full
+    if (finished) yield* this.#sendAdditions(key, session, finished, false)
   }
 
   /** Additions, after whatever removal they have to wait for. */
-  #sendAdditions(key: string, session: Session, parts: readonly Part[], last: boolean): Packed[] {
-    const due: Packed[] = []
+  *#sendAdditions(key: string, session: Session, parts: readonly Part[], last: boolean): Generator<Packed> {
     if (parts.some(({ customerNo, afterRemoval }) => afterRemoval && this.#removals.has(customerNo))) {
       for (const [other, removals] of this.#sessions) {
         if (!other.startsWith('remove ') || removals.open.length === 0) continue
         const open = removals.open
         removals.open = []
         removals.rows = 0
-        due.push(this.#emit(other, removals, open, true))
+        yield this.#emit(other, removals, open, true)
       }
     }
-    due.push(this.#emit(key, session, parts, last))
-    return due
+    yield this.#emit(key, session, parts, last)
   }
 
   #emit(key: string, session: Session, parts: readonly Part[], last: boolean): Packed {

@@ -43,7 +43,7 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
   const sessions = new Map<string, number>()
   const seen: Page[] = []
   const tallies = new Map<number, Tally>()
-  const firstBatch = await firstBatchOf(job, run)
+  const since = await firstBatches(job, run)
   let cursor = job.audience.cursor
   let removals = 0
 
@@ -85,7 +85,7 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
     const decided = await inTenant(job.engine, job.lease.tenantId, (tx) => decidePage(tx, job, page))
     const tally: Tally = { unchanged: 0, suppressed: new Map() }
     tallies.set(page.index, tally)
-    const todo = decided.filter((person) => isNew(person, packer, firstBatch) && sort(person, tally, withholdAdditions))
+    const todo = decided.filter((person) => isNew(person, packer, since) && sort(person, tally, withholdAdditions))
     await settleQuietly(job, run, decided, withholdAdditions)
     for (const { customerNo, parts, suppressed } of await partsOf(job, feed, todo, page.index, exact)) {
       if (parts.some(({ kind }) => kind === 'removed')) removals += 1
@@ -103,14 +103,17 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
 }
 
 /**
- * Whoever was said in this run was said as new as its bound, or newer: a second row of theirs changes nothing. Unless the run was
- * interrupted: their batch was dissolved, or of a replacement only the removal went out.
+ * Whoever was said since the run was claimed was said as new as its bound, or newer: a second row of theirs changes nothing. What an
+ * interrupted run said before its wait, or before its worker died, was as new as an older bound: it is looked at again, but
+ * whoever was refused waits for the next run.
  */
-const isNew = ({ customerNo, known, forced, decision }: Decided, packer: Packer, firstBatch: number): boolean =>
-  !packer.has(customerNo) &&
-  (((known?.addBatch ?? 0) < firstBatch && (known?.removeBatch ?? 0) < firstBatch) ||
-    (forced && known?.state === 'failed') ||
-    (known?.last === 'remove' && decision.kind === 'add'))
+function isNew({ customerNo, known, forced, decision }: Decided, packer: Packer, since: { readonly run: number; readonly claim: number }): boolean {
+  const said = Math.max(known?.addBatch ?? 0, known?.removeBatch ?? 0)
+  if (packer.has(customerNo) || said >= since.claim) return false
+  if (said < since.run) return true
+  const refused = forced && known?.last === 'add' && known.state === 'done'
+  return !refused && decision.kind !== 'unchanged'
+}
 
 /** True when something is to be said; else it is counted. */
 function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): boolean {
@@ -177,13 +180,14 @@ export async function heedWishes(job: Job, run: RunRow): Promise<void> {
   if (wishes.cancel) throw new RunStops('cancel')
 }
 
-/** Batches from this number on are this run's: its first, or whatever comes next. */
-async function firstBatchOf(job: Job, run: RunRow): Promise<number> {
+/** Batches from these numbers on are this run's, and this claim's. */
+async function firstBatches(job: Job, run: RunRow): Promise<{ readonly run: number; readonly claim: number }> {
   const { rows } = await inTenant(job.engine, job.lease.tenantId, (tx) =>
-    tx.query<{ no: number }>(
-      `SELECT coalesce((SELECT min(no) FROM batch WHERE run_no = $1), (SELECT max(no) + 1 FROM batch WHERE audience_no = $2), 1) AS no`,
+    tx.query<{ run: number | null; claim: number }>(
+      `SELECT (SELECT min(no) FROM batch WHERE run_no = $1) AS run, coalesce((SELECT max(no) + 1 FROM batch WHERE audience_no = $2), 1) AS claim`,
       [run.no, job.audience.no],
     ),
   )
-  return rows[0]?.no ?? 1
+  const { claim = 1, run: first = null } = rows[0] ?? {}
+  return { run: first ?? claim, claim }
 }

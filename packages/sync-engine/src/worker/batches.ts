@@ -122,7 +122,7 @@ export async function insertBatch(tx: Tx, { audience, scope }: Job, run: RunRow,
   return made[0].no
 }
 
-const insertPayload = (tx: Tx, { scope }: Job, batchNo: number, sealed: Buffer) =>
+export const insertPayload = (tx: Tx, { scope }: Job, batchNo: number, sealed: Buffer) =>
   tx.query(
     `INSERT INTO batch_payload (batch_no, destination_no, tenant_no, payload) VALUES ($1, $2, $3, $4) ON CONFLICT (batch_no) DO UPDATE SET payload = excluded.payload`,
     [batchNo, scope.destinationNo, scope.tenantNo, sealed],

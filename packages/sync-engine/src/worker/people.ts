@@ -38,14 +38,23 @@ export async function heldOfPeople(
   const { engine, audience, exceptions } = job
   const rows = await readHeld(tx, audience.no, customers)
   const removals = [...new Set([...rows.values()].flatMap(({ removeBatch }) => (removeBatch === null ? [] : [removeBatch])))]
-  const { rows: applied } = await tx.query<{ no: number }>(`SELECT no FROM batch WHERE no = ANY($1) AND state = 'applied' AND confirmed`, [removals])
+  const { rows: applied } = await tx.query<{ no: number }>(
+    `SELECT no FROM batch WHERE no = ANY($1) AND state = 'applied' AND confirmed AND unnamed_rejections = 0`,
+    [removals],
+  )
+  const { rows: refused } = await tx.query<{ batch: number; customer: number }>(
+    'SELECT batch_no AS batch, customer_no AS customer FROM rejection WHERE audience_no = $1 AND customer_no = ANY($2) AND batch_no = ANY($3)',
+    [audience.no, customers, removals],
+  )
   const gone = new Set(applied.map(({ no }) => no))
-  const stateOf = (no: number | null): RemovalState => (no === null || exceptions.get(no) === 'failed' ? 'not_done' : gone.has(no) ? 'applied' : 'open')
+  const kept = new Set(refused.map(({ batch, customer }) => `${batch} ${customer}`))
+  const stateOf = (no: number | null, customer: number): RemovalState =>
+    no === null || exceptions.get(no) === 'failed' || kept.has(`${no} ${customer}`) ? 'not_done' : gone.has(no) ? 'applied' : 'open'
   const open = engine.sealer.opening(tx, audience.tenantId)
   const held = new Map<number, HeldSet[]>()
   for (const [no, row] of rows) {
     const sets = decodeHeld(engine.destination.manifest.keys, await open(row.held, heldOf(audience.no, no)))
-    held.set(no, settleHeld(sets, stateOf(row.removeBatch)))
+    held.set(no, settleHeld(sets, stateOf(row.removeBatch, no)))
   }
   return held
 }

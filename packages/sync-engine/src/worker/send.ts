@@ -5,26 +5,39 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from '@audience-sync/contracts/internal/grants'
 import type { Tx } from '@audience-sync/db/database'
-import { type Accepted, DestinationError, type Failure } from '@audience-sync/destination-kit/contract'
+import { type Accepted, DestinationError, type Failure, type RowRejection } from '@audience-sync/destination-kit/contract'
 import { REJECTED_TRIES, UNKNOWN_TRIES } from '../options.ts'
-import { encodePayload, peopleOfRows } from '../pure/payload.ts'
-import { payloadOf } from '../sealer.ts'
+import { peopleOfRows } from '../pure/payload.ts'
 import { forgetRemoved, leave, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
-import { batchToEncode, closeBatch, digestOf, dropPeople, insertBatch, loadBatch, newSessionId, type OpenBatch, tombstoned } from './batches.ts'
+import { batchToEncode, closeBatch, digestOf, dropPeople, type OpenBatch, tombstoned } from './batches.ts'
+import { bisect, type Refused } from './bisect.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { backoffMs, contextOf, grantOf, type Job, meet, storeCalls, takeQuota } from './job.ts'
 
 /** Sends `batch`, which is stored as `sending`. Returns when it is accepted, rejected, split or dissolved. */
 export async function sendBatch(job: Job, run: RunRow, stored: OpenBatch, quotaTaken = false): Promise<void> {
+  const refused = await sendWhole(job, run, stored, quotaTaken)
+  if (!refused) return
+  await bisect(job, run, refused, {
+    send: (piece) => sendWhole(job, run, piece, false),
+    reject: ({ batch, failure }) => rejectAll(job, run, batch, failure),
+    fail: (piece, failure) => ended(job, run, piece, 'failed', failure, 'failed', peopleIn(piece)),
+  })
+}
+
+const peopleIn = ({ people }: OpenBatch): number[] => people.map(({ customerNo }) => customerNo)
+
+/** Answers how the batch was refused because of some row; null when its outcome is known. */
+async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: boolean): Promise<Refused | null> {
   let batch: OpenBatch | null = stored
   if (batch.row.attempts === 0) {
     // C10: the batch is committed, now the tombstones: who was suppressed since the fetch is taken out before the first attempt.
     const gone = await inTenant(job.engine, job.lease.tenantId, (tx) => tombstoned(tx, job, stored))
     if (gone.size > 0) batch = await dropPeople(job, run, batch, gone)
-    if (!batch) return
+    if (!batch) return null
   }
   const request = job.engine.destination.encode(batchToEncode(job, batch))
   const sha256 = digestOf(request.body)
@@ -36,11 +49,12 @@ export async function sendBatch(job: Job, run: RunRow, stored: OpenBatch, quotaT
     try {
       const accepted = await job.engine.destination.push(contextOf(job, grant), request)
       await recordAccepted(job, run, batch, accepted)
-      return
+      return null
     } catch (error) {
       if (!(error instanceof DestinationError)) throw error
+      if (error.failure.kind === 'rows') return { batch, failure: error.failure }
       const done = await afterFailure(job, run, batch, grant, error.failure, attempt)
-      if (done) return
+      if (done) return null
     }
   }
 }
@@ -127,7 +141,6 @@ async function rejectPeople(tx: Tx, job: Job, run: RunRow, { row }: OpenBatch, r
 /** Answers true when the batch is done with; false: try again. Or throws how the run goes on. */
 async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Grant, failure: Failure, attempt: number): Promise<boolean> {
   const { engine } = job
-  const everyone = () => batch.people.map(({ customerNo }) => customerNo)
   switch (failure.kind) {
     case 'unknown':
       await moved(job, run, batch, 'unknown', failure)
@@ -136,13 +149,6 @@ async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Gran
       // Surely not done, unless an earlier attempt may have been.
       await moved(job, run, batch, batch.row.state === 'unknown' ? 'unknown' : 'planned', failure)
       return again(job, failure, attempt)
-    case 'rows':
-      if (batch.people.length > 1) {
-        await split(job, run, batch, failure)
-        return true
-      }
-      await rejectAll(job, run, batch, failure)
-      return true
     case 'too_small':
       await rejectAll(job, run, batch, failure)
       return true
@@ -154,7 +160,7 @@ async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Gran
       await meet(job, grant, failure, attempt)
       return false
     default:
-      await ended(job, run, batch, 'failed', failure, 'failed', everyone())
+      await ended(job, run, batch, 'failed', failure, 'failed', peopleIn(batch))
       if (failure.kind === 'permission' || failure.kind === 'terms')
         await engine.grants.report(job.audience.tenantId, grant, failure.kind === 'terms' ? 'terms_not_signed' : 'permission_denied', failure.platform)
       throw new RunFails(reasonOf(failure))
@@ -177,7 +183,8 @@ async function moved(job: Job, run: RunRow, batch: OpenBatch, state: 'unknown' |
   batch.row = { ...batch.row, state }
 }
 
-const rejectAll = async (job: Job, run: RunRow, batch: OpenBatch, failure: Failure): Promise<void> => {
+/** Everybody in it, with the code of their own row where the answer has one. */
+const rejectAll = async (job: Job, run: RunRow, batch: OpenBatch, failure: Failure, own: ReadonlyMap<number, RowRejection> = new Map()): Promise<void> => {
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, batch.row.no)
     await rejectPeople(
@@ -185,7 +192,10 @@ const rejectAll = async (job: Job, run: RunRow, batch: OpenBatch, failure: Failu
       job,
       run,
       batch,
-      batch.people.map(({ customerNo }) => ({ customerNo, code: failure.code, platform: failure.platform })),
+      batch.people.map(({ customerNo }) => {
+        const { code, platform } = own.get(customerNo) ?? failure
+        return { customerNo, code, platform }
+      }),
     )
     await closeBatch(tx, batch.row.no, 'rejected', reasonOf(failure))
   })
@@ -209,48 +219,4 @@ export async function ended(
     await closeBatch(tx, batch.row.no, state, failure && reasonOf(failure))
   })
   job.exceptions.set(batch.row.no, 'failed')
-}
-
-/** One transaction closes the whole and creates the halves, each a session of its own (C18). */
-async function split(job: Job, run: RunRow, batch: OpenBatch, failure: Failure): Promise<void> {
-  const { engine, audience } = job
-  const { keys } = engine.destination.manifest
-  const middle = Math.ceil(batch.people.length / 2)
-  const seal = await engine.sealer.sealing(audience.tenantId, 2)
-  const column = batch.row.operation === 'add' ? 'add_batch' : 'remove_batch'
-  const halves = await job.lease.fenced(run.no, async (tx) => {
-    await storeCalls(tx, job, run.no, batch.row.no)
-    const made: number[] = []
-    for (const people of [batch.people.slice(0, middle), batch.people.slice(middle)]) {
-      const session = batch.row.sessionId === null ? null : { id: newSessionId(), seq: 1, last: true }
-      const no = await insertBatch(tx, job, run, {
-        operation: batch.row.operation as 'add' | 'remove',
-        lane: batch.row.lane,
-        session,
-        people,
-        suppressionsAt: batch.row.suppressionsAt,
-      })
-      await tx.query('INSERT INTO batch_payload (batch_no, destination_no, tenant_no, payload) VALUES ($1, $2, $3, $4)', [
-        no,
-        job.scope.destinationNo,
-        job.scope.tenantNo,
-        seal(encodePayload(keys, people), payloadOf(audience.no, no)),
-      ])
-      await tx.query(`UPDATE ledger SET ${column} = $2 WHERE audience_no = $1 AND customer_no = ANY($3) AND ${column} = $4`, [
-        audience.no,
-        no,
-        people.map(({ customerNo }) => customerNo),
-        batch.row.no,
-      ])
-      made.push(no)
-    }
-    await closeBatch(tx, batch.row.no, 'split', reasonOf(failure))
-    return made
-  })
-  job.exceptions.delete(batch.row.no)
-  for (const no of halves) job.exceptions.set(no, 'open')
-  for (const no of halves) {
-    const half = await loadBatch(job, no)
-    if (half) await sendBatch(job, run, half)
-  }
 }
