@@ -1,6 +1,7 @@
 /**
- * A small world for the engine's own tests: real Postgres under the connector's role, the real Meta adapter against the strict
- * twin, and a behavior whose members and consent the test moves by hand. Work is driven step by step, nothing runs by itself.
+ * A small world for the engine's own tests: real Postgres under the connector's role, a destination with its far side (the real Meta
+ * adapter against the strict twin, unless a test brings another), and a behavior whose members and consent the test moves by hand.
+ * Work is driven step by step, nothing runs by itself.
  */
 import { randomBytes, randomUUID } from 'node:crypto'
 import { newUuid } from '@audience-sync/contracts/ids'
@@ -9,10 +10,10 @@ import { groupBit, type Identifiers, type Purpose, purposeBit, UNREAD_BIT } from
 import type { Database } from '@audience-sync/db/database'
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { usableGroups } from '@audience-sync/destination-kit/usable'
-import { createMetaDestination } from '@audience-sync/destination-meta/destination'
+import type { ServiceRole } from '@audience-sync/infra/postgres/roles'
 import { createLogger } from '@audience-sync/service/log'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
-import { createMetaTwin, type MetaTwin } from '@audience-sync/twin-meta/twin'
+import type { MetaTwin } from '@audience-sync/twin-meta/twin'
 import { createDekStore } from '@audience-sync/vault/dek-store'
 import { parseKeks } from '@audience-sync/vault/keks'
 import { destinationNo } from '../src/connector.ts'
@@ -26,8 +27,8 @@ import { readSuppressions } from '../src/suppressions.ts'
 import type { Engine } from '../src/worker/engine.ts'
 import { claim } from '../src/worker/lease.ts'
 import { workAudience } from '../src/worker/work.ts'
-
-export const APP = { appId: '4000000000000001', appSecret: 'twin-app-secret' }
+import { metaSide } from './destinations/meta.ts'
+import type { Side } from './destinations/side.ts'
 
 interface Member {
   readonly no: number
@@ -161,17 +162,17 @@ function fingerprints(identifiers: Identifiers, groups: number): string {
   return Buffer.concat(pieces).toString('base64')
 }
 
-export interface World {
+/** A world whose far side is anybody's. */
+export interface SidedWorld {
   readonly database: TestDatabase
-  readonly twin: MetaTwin
   readonly engine: Engine
   readonly behavior: Behavior
   readonly audienceNo: number
   readonly tenantId: string
   /** Levers around each batch that is sent, and before each transaction of the worker. */
   readonly hooks: { beforePush?: () => Promise<unknown>; afterPush?: () => Promise<unknown>; beforeTransaction?: () => Promise<unknown> }
-  /** Bodies of the uploads as the twin received them, in order. */
-  uploads(): { method: string; status: number; body: string }[]
+  /** What was reported of the token. */
+  readonly reports: string[]
   /** Asks for a run as `audiences` does. */
   request(mode?: 'incremental' | 'full'): Promise<number>
   /** Works until nothing is due. */
@@ -184,9 +185,15 @@ export interface World {
   suppressions(): Promise<void>
   run(no: number): Promise<Record<string, unknown> & { counts: Record<string, number>; status: string }>
   audience(): Promise<Record<string, unknown>>
+  close(): Promise<void>
+}
+
+export interface World extends SidedWorld {
+  readonly twin: MetaTwin
+  /** Bodies of the uploads as the twin received them, in order. */
+  uploads(): { method: string; status: number; body: string }[]
   /** E-mail digests (or other keys) that the twin holds. */
   far(key?: string): string[]
-  close(): Promise<void>
 }
 
 export const FAST: EngineOptions = {
@@ -207,17 +214,53 @@ export interface WorldOptions {
   readonly identifiers?: readonly string[]
   readonly options?: Partial<EngineOptions>
   readonly rowsPerCall?: number
-  readonly twin?: Partial<Parameters<typeof createMetaTwin>[0]>
+  readonly settings?: Readonly<Record<string, unknown>>
+  readonly twin?: Parameters<typeof metaSide>[0]
 }
 
+/** Meta's world. */
 export async function makeWorld(options: WorldOptions = {}): Promise<World> {
+  const side = await metaSide(options.twin)
+  const { twin } = side
+  return Object.assign(await worldAround(side, options), {
+    twin,
+    uploads: () =>
+      twin
+        .journal()
+        .filter(({ path }) => path.split('?')[0]?.endsWith('/users'))
+        .map(({ method, status, body }) => ({ method, status: status ?? 0, body: typeof body === 'string' ? body : JSON.stringify(body) })),
+    far: (key = 'EMAIL') =>
+      twin
+        .state()
+        .audiences.flatMap(({ id }: { id: string }) => twin.audience(id)?.members ?? [])
+        .map((member) => (member as Record<string, string>)[key] ?? '')
+        .filter(Boolean)
+        .sort(),
+  })
+}
+
+/** A role is all that a new destination needs in the database: its policies follow from the role's name. */
+async function roleOf(database: TestDatabase, destination: string): Promise<ServiceRole> {
+  const role = `connector_${destination}`
+  const known = await database.admin('SELECT FROM pg_roles WHERE rolname = $1', [role])
+  if (known.length === 0) {
+    await database
+      .admin(`CREATE ROLE ${role} LOGIN NOSUPERUSER NOBYPASSRLS; ALTER ROLE ${role} SET search_path = sync; GRANT connector TO ${role}`)
+      .catch((error: { code?: string }) => {
+        if (error.code !== '42710' && error.code !== '23505') throw error // another test file made it meanwhile
+      })
+  }
+  return role as ServiceRole
+}
+
+export async function worldAround(side: Side, options: WorldOptions = {}): Promise<SidedWorld> {
   const database = await testDatabase()
-  const twin = await createMetaTwin({ ...APP, port: 0, applyAfterMs: 1_000, ...options.twin })
+  const { id } = side.destination.manifest
   const tenantId = newUuid()
   const behavior = new Behavior(tenantId)
   const admin = database.as('audiences')
   const hooks: World['hooks'] = {}
-  const own = database.as('connector_meta')
+  const own = database.as(await roleOf(database, id))
   const db: Database = {
     ...own,
     async tenant(id, fn) {
@@ -225,10 +268,10 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
       return own.tenant(id, fn)
     },
   }
-  const destination = hooked(createMetaDestination({ baseUrl: twin.url }) as Destination, hooks, options.rowsPerCall)
+  const destination = hooked(side.destination, hooks, options.rowsPerCall)
   const no = await destinationNo(db, destination.manifest.id)
-  const accessToken = await tokenOf(twin)
-  const [account] = Object.values(twin.state().accounts ?? {}) as { id: string }[]
+  const reports: string[] = []
+  let remembered: ReturnType<Side['grant']> | undefined
   const engine: Engine = {
     db,
     destination,
@@ -238,17 +281,18 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
     log: createLogger({ name: 'test', level: process.env.LOG_LEVEL ?? 'silent' }),
     sealer: createSealer(createDekStore({ db, keks: parseKeks(`kek_test:${Buffer.alloc(32, 7).toString('base64url')}`) })),
     grants: {
-      get: async () => ({
-        connectionId: 'con_1',
-        accountId: 'acc_1',
-        accountExternalId: account?.id ?? '',
-        accessToken,
-        expiresAt: null,
-        version: 1,
-        tier: 'standard_access',
-      }),
-      report: async () => {},
-      forget() {},
+      // Remembered as the connector does, until somebody says that it is no good.
+      get: async () => {
+        remembered ??= side.grant()
+        return { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: side.accountExternalId, expiresAt: null, ...remembered }
+      },
+      report: async (_tenant, _grant, problem) => {
+        reports.push(problem)
+        remembered = undefined
+      },
+      forget() {
+        remembered = undefined
+      },
     },
     suppressions: {
       after: async (position) => {
@@ -265,7 +309,7 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
     const { rows } = await tx.query<{ no: number }>(
       `INSERT INTO audience (id, tenant_id, tenant_no, destination, destination_no, behavior_id, connection_id, account_id, account_external_id, name, purpose, schedule, identifiers,
          retry_policy, brake, minimum_size, settings, status)
-       VALUES ($1, $2, $3, 'meta', $4, $5, $6, $7, $8, 'Comfort Seekers', 'targeting', '{"frequency":"manual"}', $9, '{}', $10, $11, '{}', 'pending') RETURNING no`,
+       VALUES ($1, $2, $3, $12, $4, $5, $6, $7, $8, 'Comfort Seekers', 'targeting', '{"frequency":"manual"}', $9, '{}', $10, $11, $13, 'pending') RETURNING no`,
       [
         randomUUID(),
         tenantId,
@@ -274,28 +318,25 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
         randomUUID(),
         randomUUID(),
         randomUUID(),
-        account?.id,
+        side.accountExternalId,
         options.identifiers ?? ['email', 'phone'],
         JSON.stringify(options.brake ?? { sharePercent: 30, minimum: 100 }),
         options.minimumSize ?? 0,
+        id,
+        JSON.stringify(options.settings ?? {}),
       ],
     )
     return rows[0]?.no ?? 0
   })
   const stopping = new AbortController()
-  const world: World = {
+  const world: SidedWorld = {
     database,
-    twin,
     engine,
     behavior,
     audienceNo,
     tenantId,
     hooks,
-    uploads: () =>
-      twin
-        .journal()
-        .filter(({ path }) => path.split('?')[0]?.endsWith('/users'))
-        .map(({ method, status, body }) => ({ method, status: status ?? 0, body: typeof body === 'string' ? body : JSON.stringify(body) })),
+    reports,
     request: (mode = 'incremental') =>
       admin.tenant(tenantId, async (tx) => {
         const { rows } = await tx.query('SELECT no, id, tenant_id AS "tenantId", destination, destination_no AS "destinationNo" FROM audience WHERE no = $1', [
@@ -312,7 +353,7 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
       return lease !== undefined
     },
     async settle() {
-      twin.clock.advance(5_000)
+      side.pass()
       await database.admin('UPDATE sync.audience SET settle_at = now() WHERE settle_at IS NOT NULL')
       while (await settleOne(engine, stopping.signal))
         await database.admin(`UPDATE sync.audience SET settle_at = now() + interval '1 hour' WHERE settle_at IS NOT NULL`)
@@ -334,17 +375,9 @@ export async function makeWorld(options: WorldOptions = {}): Promise<World> {
     async audience() {
       return (await database.admin('SELECT * FROM sync.audience WHERE no = $1', [audienceNo]))[0] ?? {}
     },
-    far(key = 'EMAIL') {
-      return twin
-        .state()
-        .audiences.flatMap(({ id }: { id: string }) => twin.audience(id)?.members ?? [])
-        .map((member) => (member as Record<string, string>)[key] ?? '')
-        .filter(Boolean)
-        .sort()
-    },
     async close() {
       stopping.abort()
-      await twin.close()
+      await side.close()
       await database.drop()
     },
   }
@@ -364,21 +397,4 @@ function hooked(destination: Destination, hooks: World['hooks'], rowsPerCall = d
       return accepted
     },
   }
-}
-
-/** Walks the whole consent, as a person would. */
-async function tokenOf(twin: MetaTwin): Promise<string> {
-  const redirectUri = 'http://127.0.0.1:8080/v1/oauth/meta/callback'
-  const dialog = new URL(`${twin.url}/v26.0/dialog/oauth`)
-  dialog.search = new URLSearchParams({
-    client_id: APP.appId,
-    redirect_uri: redirectUri,
-    state: 's',
-    response_type: 'code',
-    scope: 'ads_management,ads_read,business_management',
-  }).toString()
-  const code = new URL(twin.authorize(dialog.href)).searchParams.get('code') ?? ''
-  const exchange = new URL(`${twin.url}/v26.0/oauth/access_token`)
-  exchange.search = new URLSearchParams({ client_id: APP.appId, client_secret: APP.appSecret, redirect_uri: redirectUri, code }).toString()
-  return ((await (await fetch(exchange)).json()) as { access_token: string }).access_token
 }
