@@ -1,7 +1,7 @@
 /** One installation for the tests of a file: made before the first, stopped after the last, and nothing may have crashed. */
 
 import { uuidOf } from '@audience-sync/contracts/ids'
-import { type System, startSystem } from '@audience-sync/testing/conductor'
+import { type System, type SystemOptions, startSystem } from '@audience-sync/testing/conductor'
 import { type Client, type ConnectedMeta, connectMeta, DEMO_ACCOUNT, newTenant } from '@audience-sync/testing/conductor-client'
 import { afterAll, beforeAll, expect } from '@jest/globals'
 
@@ -24,10 +24,10 @@ export interface Stage {
 const START_MS = 180_000 // eight processes on a machine that runs other tests beside
 const STOP_MS = 60_000
 
-export function installation(bus: 'kafka' | 'embedded'): Stage {
+export function installation(bus: 'kafka' | 'embedded', env: SystemOptions['env'] = {}): Stage {
   let running: System | undefined
   beforeAll(async () => {
-    running = await startSystem({ bus })
+    running = await startSystem({ bus, env })
   }, START_MS)
 
   afterAll(async () => {
