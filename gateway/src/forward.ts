@@ -24,7 +24,7 @@ const BULK_NDJSON_LIMIT = 1024 ** 3
 const BODY_TIMEOUT_MS = 15_000
 const BULK_TIMEOUT_MS = 3_600_000 // 1 GiB at 300 kB/s
 const ANSWER_TIMEOUT_MS = 12_000 // services end by themselves after 10 s and say so better than we could
-const PLATFORM_TIMEOUT_MS = 62_000 // services that ask a platform end by themselves after 60 s
+const LONG_TIMEOUT_MS = 62_000 // these end by themselves after 60 s
 const IDLE_TIMEOUT_MS = 60_000 // between two pieces of an answer; streams send something more often
 const CONNECT_TIMEOUT_MS = 2_000 // same data centre
 const CONNECTIONS = 128 // per service
@@ -110,7 +110,7 @@ export async function forward(app: FastifyInstance, { urls, credentials, audit, 
       method: [...route.methods],
       url: route.url,
       exposeHeadRoute: false,
-      handlerTimeout: route.kind === 'bulk' ? BULK_TIMEOUT_MS : bodyMs + (route.asksPlatform ? PLATFORM_TIMEOUT_MS : answerMs),
+      handlerTimeout: route.kind === 'bulk' ? BULK_TIMEOUT_MS : bodyMs + (route.takesLong ? LONG_TIMEOUT_MS : answerMs),
       schema: { hide: true },
       config: { forward: route, ...(route.public && { public: true }) },
       handler: async (request, reply) => {
@@ -120,7 +120,7 @@ export async function forward(app: FastifyInstance, { urls, credentials, audit, 
         reply.from(pathOf(request), {
           getUpstream: () => urls[route.service],
           ...(route.kind === 'bulk' && { timeout: BULK_TIMEOUT_MS }),
-          ...(route.asksPlatform && { timeout: PLATFORM_TIMEOUT_MS }),
+          ...(route.takesLong && { timeout: LONG_TIMEOUT_MS }),
           rewriteRequestHeaders: ({ headers }) => sent(headers as IncomingHttpHeaders, request, token),
           rewriteHeaders: (headers) => Object.fromEntries(Object.entries(headers).filter(([name]) => !NOT_PASSED_BACK.has(name))),
           onError: (_reply, { error }) => void failed(request, reply, error, route),

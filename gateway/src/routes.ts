@@ -13,8 +13,8 @@ export interface ForwardedRoute {
   readonly kind?: RouteClass
   /** Without a credential; nothing of the caller is vouched for. */
   readonly public?: boolean
-  /** The service asks a platform, some times over, before it answers. */
-  readonly asksPlatform?: boolean
+  /** The service asks a platform, some times over, or looks at everyone, before it answers. */
+  readonly takesLong?: boolean
 }
 
 const ALL: readonly HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE']
@@ -28,11 +28,13 @@ const owned: Record<ServiceName, readonly string[]> = {
 
 /** Routes that differ from the rest of their prefix. */
 const special: readonly ForwardedRoute[] = [
-  { methods: ['GET'], url: '/v1/oauth/:destination/callback', service: 'connections', public: true, asksPlatform: true },
-  { methods: ['POST'], url: '/v1/connections/:id/check', service: 'connections', asksPlatform: true },
-  { methods: ['GET', 'HEAD', 'PUT'], url: '/v1/connections/:id/accounts', service: 'connections', asksPlatform: true },
-  { methods: ['DELETE'], url: '/v1/connections/:id', service: 'connections', asksPlatform: true },
+  { methods: ['GET'], url: '/v1/oauth/:destination/callback', service: 'connections', public: true, takesLong: true },
+  { methods: ['POST'], url: '/v1/connections/:id/check', service: 'connections', takesLong: true },
+  { methods: ['GET', 'HEAD', 'PUT'], url: '/v1/connections/:id/accounts', service: 'connections', takesLong: true },
+  { methods: ['DELETE'], url: '/v1/connections/:id', service: 'connections', takesLong: true },
   { methods: ['GET', 'HEAD'], url: '/v1/accounts/:id/quota', service: 'audiences' },
+  { methods: ['POST'], url: '/v1/audiences/:id/plan', service: 'audiences', takesLong: true },
+  { methods: ['POST'], url: '/v1/plans/:id/apply', service: 'audiences', takesLong: true },
   { methods: ['POST'], url: '/v1/behaviors/:id/members', service: 'behavior-export', kind: 'bulk' },
   { methods: ['POST'], url: '/v1/customers', service: 'behavior-export', kind: 'bulk' },
   { methods: ['GET'], url: '/v1/runs/:id/stream', service: 'audiences', kind: 'stream' },

@@ -4,8 +4,10 @@ import { publicId } from '@audience-sync/contracts/ids'
 import { BehaviorSummary, EligibleCount, type FeedRow, ResolveAnswer, RowsAnswer } from '@audience-sync/contracts/internal/feed'
 import { AccountSummary } from '@audience-sync/contracts/internal/grants'
 import type { Purpose } from '@audience-sync/contracts/people'
+import { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { ServiceClient } from '@audience-sync/service/client'
+import { behaviorFeed, type Feed } from '@audience-sync/sync-engine/peers'
 import type { z } from 'zod'
 
 const TIMEOUT_MS = 5_000 // half of the time that a route has
@@ -13,6 +15,7 @@ const COUNT_TIMEOUT_MS = 30_000 // a count of everyone in a large behavior, whic
 
 export type Behavior = z.output<typeof BehaviorSummary>
 export type Account = z.output<typeof AccountSummary>
+export type Health = z.output<typeof BehaviorHealth>
 
 export interface Peers {
   /** Ids are bare UUIDs. undefined: the tenant has no such thing. */
@@ -20,6 +23,10 @@ export interface Peers {
   account(tenantId: string, id: string): Promise<Account | undefined>
   /** Counts stop at `atMost`; without it everyone is counted. */
   eligible(tenantId: string, behaviorId: string, purpose: Purpose, groups: number, atMost?: number): Promise<z.output<typeof EligibleCount>>
+  /** What ingest noted of the members' identifiers, in figures. */
+  health(tenantId: string, behaviorId: string): Promise<Health>
+  /** What a connector reads, to look at the same. */
+  feed(tenantId: string, behaviorId: string): Feed
   /** How this person stands in the behavior. */
   row(tenantId: string, behaviorId: string, customerNo: number): Promise<FeedRow>
   /** Our number of the tenant's customer. */
@@ -43,6 +50,9 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
         query: { purpose, groups, atMost },
         timeoutMs: atMost === undefined ? COUNT_TIMEOUT_MS : TIMEOUT_MS,
       }),
+    health: (tenantId, behaviorId) =>
+      behaviorExport.get(`${behaviorPath(behaviorId)}/health`, { tenantId, schema: BehaviorHealth, timeoutMs: COUNT_TIMEOUT_MS }),
+    feed: (tenantId, behaviorId) => behaviorFeed(behaviorExport, tenantId, behaviorId),
     async row(tenantId, behaviorId, customerNo) {
       const { rows } = await behaviorExport.post(
         `${behaviorPath(behaviorId)}/rows`,

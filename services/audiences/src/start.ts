@@ -25,6 +25,7 @@ import { createPeers } from './peers.ts'
 import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
 import { insightRoutes } from './routes/insight.ts'
+import { planRoutes, sweepPlans } from './routes/plans.ts'
 import { runRoutes } from './routes/runs.ts'
 import { checkSizes } from './size-check.ts'
 
@@ -55,7 +56,7 @@ export interface Parts {
 }
 
 const NAME = 'audiences'
-const SWEEP_MS = 3_600_000 // answers are kept 24 hours; an hour more or less does not matter
+const SWEEP_MS = 3_600_000 // answers are kept 24 hours, plans 30 days; an hour more or less does not matter
 const NOWHERE = 'http://127.0.0.1:9' // the discard port: a call from here would be a fault
 
 const known = ({ META_API_VERSION: apiVersion }: Config): Destination[] => [
@@ -70,9 +71,18 @@ export async function start(config: Config, { log, transport, tokens, destinatio
 
   const subscription = await transport.subscribe(db, consumers, { log })
   const sizes = startLoop({ name: 'size checks', log, everyMs: config.SIZE_CHECK_MS, work: () => checkSizes(parts) })
-  const sweep = startLoop({ name: 'idempotency sweep', log, everyMs: SWEEP_MS, work: async () => (await sweepIdempotency(db)) < 0 })
+  const sweep = startLoop({
+    name: 'sweep',
+    log,
+    everyMs: SWEEP_MS,
+    async work() {
+      await sweepPlans(db)
+      await sweepIdempotency(db)
+      return false
+    },
+  })
   const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sizes.healthy()] })
-  for (const routes of [catalogueRoutes, audienceRoutes, runRoutes, insightRoutes]) routes(app, parts)
+  for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes]) routes(app, parts)
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {
     name: NAME,

@@ -3,6 +3,7 @@
 import { publicId } from '@audience-sync/contracts/ids'
 import * as feed from '@audience-sync/contracts/internal/feed'
 import { purposeBit, purposes } from '@audience-sync/contracts/people'
+import { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
 import type { Database, Tx } from '@audience-sync/db/database'
 import type { App } from '@audience-sync/service/app'
 import type { DekStore } from '@audience-sync/vault/dek-store'
@@ -13,9 +14,11 @@ import { fetchCustomers } from '../feed/fetch.ts'
 import { readHorizon, readPosition } from '../feed/horizon.ts'
 import { changesPage, countEligible, membersPage, rowsAnswer } from '../feed/pages.ts'
 import { suppressionsPage } from '../feed/suppressions.ts'
+import { readHealth } from '../health.ts'
 import { requireTenant } from '../tenants.ts'
 
 const MOST_ROWS = 10_000
+const HEALTH_TIMEOUT_MS = 30_000 // as long as a statement may run
 const RESOLVE_BODY = 4 * 1024 ** 2 // 10,000 customer ids of the longest kind
 const whole = z
   .string()
@@ -73,6 +76,13 @@ export function internalRoutes(app: App, { db, vault }: { readonly db: Database;
       const { purpose, groups, atMost } = request.query
       return ofBehavior(request, (tx, no) => countEligible(tx, no, purposeBit(purpose), groups, atMost ?? null))
     },
+  )
+
+  // One pass over the members: a large behavior takes seconds, and a plan waits for it.
+  app.get(
+    '/internal/v1/behaviors/:behaviorId/health',
+    { handlerTimeout: HEALTH_TIMEOUT_MS, schema: { params, response: { 200: BehaviorHealth } } },
+    (request) => ofBehavior(request, readHealth),
   )
 
   app.post('/internal/v1/behaviors/:behaviorId/fetch', { schema: { params, body: feed.FetchRequest } }, async (request, reply) => {
