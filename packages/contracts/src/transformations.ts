@@ -26,12 +26,13 @@ export const groupOfField = {
   externalId: 'externalId',
 } as const satisfies Record<Field, IdentifierChoice>
 
-const fields = Object.keys(groupOfField) as [Field, ...Field[]]
-const single = fields.filter((field): field is Exclude<Field, 'emails'> => field !== 'emails') as [Exclude<Field, 'emails'>, ...Exclude<Field, 'emails'>[]]
+/** In the order in which people.ts has them. */
+export const fieldNames = Object.keys(groupOfField) as [Field, ...Field[]]
+const single = fieldNames.filter((field): field is Exclude<Field, 'emails'> => field !== 'emails') as [Exclude<Field, 'emails'>, ...Exclude<Field, 'emails'>[]]
 /** What many people share: the only fields that may be the same for everyone. */
 const shared = ['country', 'region', 'city', 'postalCode', 'gender'] as const
 
-const zField = z.enum(fields)
+const zField = z.enum(fieldNames)
 const Text = z
   .string()
   .min(1)
@@ -61,7 +62,7 @@ const ChooseIdentifier = z
     order: z
       .array(zField)
       .min(1)
-      .max(fields.length)
+      .max(fieldNames.length)
       .refine((list) => new Set(list).size === list.length, 'each field once'),
     take: z.int().min(1).max(MAX_TAKEN).default(1),
   })

@@ -1,13 +1,13 @@
 /**
  * Why is this person there, or not: what behavior-export says of them now, beside what the ledger says that the far side was told;
- * and, by the very rule that a run decides with, what would be said next. Nothing is decrypted, nobody's identifiers are fetched.
+ * and, by the very rule that a run decides with, what would be said next. Nobody's identifiers are fetched: behavior-export looks at
+ * them and says only which can be used.
  */
-
 import { publicId } from '@audience-sync/contracts/ids'
-import type { FeedRow } from '@audience-sync/contracts/internal/feed'
-import { groupBit, type IdentifierChoice, type Purpose } from '@audience-sync/contracts/people'
+import type { Explained } from '@audience-sync/contracts/internal/feed'
+import type { IdentifierChoice, Purpose } from '@audience-sync/contracts/people'
 import type { Explanation } from '@audience-sync/contracts/rest/audiences'
-import type { Transformation } from '@audience-sync/contracts/transformations'
+import { fieldNames, groupOfField, type Transformation } from '@audience-sync/contracts/transformations'
 import type { Tx } from '@audience-sync/db/database'
 import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { choiceOf, type Decision, decide } from '@audience-sync/sync-engine/pure/diff'
@@ -33,12 +33,13 @@ interface Refusal {
   readonly platform: unknown
 }
 
-export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest, customerId: string, row: FeedRow): Promise<Answer> {
-  const [no, member, , groups] = row
+export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest, customerId: string, known: Explained): Promise<Answer> {
+  const { row, membership, consent } = known
+  const [no] = row
   const choices = audience.identifiers as IdentifierChoice[]
   const purpose: Purpose = manifest.purpose(audience.settings)
   const choice = choiceOf(choices, purpose, manifest.sends(audience.settings), audience.transformations as Transformation[])
-  const allowed = (row[2] & choice.purpose) !== 0
+  const suppressedBy = known.suppressedBy[purpose]
 
   const told = await lastTold(tx, audience, no)
   const refusal = await lastRefusal(tx, audience.no, no)
@@ -46,19 +47,47 @@ export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest,
   const found = await lookUp(tx, audience.no, audience.generation, [no], await readExceptions(tx, audience.no))
   const versions = { configVersion: audience.configVersion, normaliser: manifest.normaliserVersion }
   const decision = decide(row, found.known.get(no), found.forced.has(no), choice, versions)
+  const identifiers = Object.fromEntries(choices.map((one) => [one, becameOf(known.fields, one)]))
+  const keptBack = keptBackBy(decision, known.leftOut, Object.values(identifiers), suppressedBy)
   return {
     customerId,
-    membership: { member: member === 1 },
-    consent: { purpose, allowed },
-    identifiers: Object.fromEntries(choices.map((one) => [one, { kept: (groups & groupBit(one)) !== 0 }])),
+    membership,
+    consent: { ...consent, purpose, allowed: suppressedBy === null, code: suppressedBy },
+    identifiers,
     state: refused ? 'rejected' : told ? stateOf(told) : 'absent',
     operation: told?.operation ?? null,
-    reason: reasonOf(audience, decision, refused ? refusal : undefined),
+    reason: reasonOf(audience, decision, keptBack, refused ? refusal : undefined),
     runId: told ? publicId('run', told.run_id) : null,
     batchId: told ? publicId('batch', told.batch_id) : null,
     receipt: told?.receipt ?? null,
-    next: decision.kind === 'add' || decision.kind === 'replace' || decision.kind === 'remove' ? decision.kind : 'none',
+    next: nextOf(decision, keptBack),
   }
+}
+
+type Kept = NonNullable<Answer['identifiers']['email']>
+
+/** Of one choice: kept when one of its fields can be used. */
+function becameOf(fields: Explained['fields'], choice: IdentifierChoice): Kept {
+  const given = fieldNames.filter((field) => groupOfField[field] === choice && fields[field] !== undefined)
+  const dropped = given.flatMap((field) => (fields[field] ? [{ field, code: fields[field] }] : []))
+  const kept = dropped.length < given.length
+  return { kept, ...(!kept && { code: dropped[0]?.code ?? 'identifier_missing' }), dropped }
+}
+
+/** Why a run would keep this person back; the plan sees some of it, the rest shows when the person is prepared. */
+function keptBackBy(decision: Decision, leftOut: boolean, identifiers: readonly Kept[], suppressedBy: string | null): string | null {
+  if (decision.kind === 'suppressed') return decision.reason === 'not_allowed' ? (suppressedBy ?? 'consent_denied') : decision.reason
+  if (decision.kind !== 'add' && decision.kind !== 'replace') return null
+  if (leftOut) return 'dropped_by_rule'
+  return identifiers.some(({ kept }) => kept) ? null : 'no_usable_identifier'
+}
+
+function nextOf({ kind }: Decision, keptBack: string | null): Answer['next'] {
+  if (kind === 'remove') return kind
+  if (kind !== 'add' && kind !== 'replace') return 'none'
+  if (keptBack === null) return kind
+  // They are there, and may not be any longer.
+  return kind === 'replace' ? 'remove' : 'none'
 }
 
 /** The last batch that named this person in this generation of the far audience, and was not given up before it was taken. */
@@ -97,8 +126,8 @@ function stateOf({ operation, state }: Told): Answer['state'] {
 }
 
 /** Refused by the platform, kept back by us, or withheld until the audience is large enough. */
-function reasonOf({ tooSmall }: AudienceRow, decision: Decision, refusal: Refusal | undefined): Answer['reason'] {
+function reasonOf({ tooSmall }: AudienceRow, decision: Decision, keptBack: string | null, refusal: Refusal | undefined): Answer['reason'] {
   if (refusal) return { ...wordsOf(refusal.code), ...(refusal.platform != null && { platform: refusal.platform }) }
-  if (decision.kind === 'suppressed') return wordsOf(decision.reason === 'not_allowed' ? 'consent_denied' : decision.reason)
+  if (keptBack !== null) return wordsOf(keptBack)
   return tooSmall && decision.kind === 'add' ? wordsOf('audience_too_small') : null
 }

@@ -1,10 +1,11 @@
 /** What audiences asks of behavior-export and connections, with their refusals turned into those of our routes. */
 
 import { publicId } from '@audience-sync/contracts/ids'
-import { BehaviorSummary, EligibleCount, type FeedRow, ResolveAnswer, RowsAnswer } from '@audience-sync/contracts/internal/feed'
+import { BehaviorSummary, EligibleCount, Explained, ResolveAnswer } from '@audience-sync/contracts/internal/feed'
 import { AccountSummary } from '@audience-sync/contracts/internal/grants'
 import type { Purpose } from '@audience-sync/contracts/people'
 import { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
+import type { Transformation } from '@audience-sync/contracts/transformations'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { ServiceClient } from '@audience-sync/service/client'
 import { behaviorFeed, type Feed } from '@audience-sync/sync-engine/peers'
@@ -27,17 +28,15 @@ export interface Peers {
   health(tenantId: string, behaviorId: string): Promise<Health>
   /** What a connector reads, to look at the same. */
   feed(tenantId: string, behaviorId: string): Feed
-  /** How this person stands in the behavior. */
-  row(tenantId: string, behaviorId: string, customerNo: number): Promise<FeedRow>
-  /** Our number of the tenant's customer. */
-  customerNo(tenantId: string, customerId: string): Promise<number | undefined>
+  /** What is known of a customer in the behavior, after the transformations. Throws `customer_unknown`. */
+  explain(tenantId: string, behaviorId: string, customerId: string, transformations: readonly Transformation[]): Promise<Explained>
   /** The tenant's ids by our numbers; erased ones are missing. */
   customerIds(tenantId: string, numbers: readonly number[]): Promise<Map<number, string>>
 }
 
 export function createPeers({ behaviorExport, connections }: { behaviorExport: ServiceClient; connections: ServiceClient }): Peers {
   const behaviorPath = (id: string) => `/internal/v1/behaviors/${publicId('behavior', id)}`
-  const resolve = (tenantId: string, body: { customerIds?: string[]; numbers?: readonly number[] }) =>
+  const resolve = (tenantId: string, body: { numbers: readonly number[] }) =>
     behaviorExport.post('/internal/v1/customers/resolve', body, { tenantId, schema: ResolveAnswer, timeoutMs: TIMEOUT_MS })
   return {
     behavior: (tenantId, id) => orUndefined(behaviorExport.get(behaviorPath(id), { tenantId, schema: BehaviorSummary, timeoutMs: TIMEOUT_MS })),
@@ -53,18 +52,12 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
     health: (tenantId, behaviorId) =>
       behaviorExport.get(`${behaviorPath(behaviorId)}/health`, { tenantId, schema: BehaviorHealth, timeoutMs: COUNT_TIMEOUT_MS }),
     feed: (tenantId, behaviorId) => behaviorFeed(behaviorExport, tenantId, behaviorId),
-    async row(tenantId, behaviorId, customerNo) {
-      const { rows } = await behaviorExport.post(
-        `${behaviorPath(behaviorId)}/rows`,
-        { customers: [customerNo] },
-        { tenantId, schema: RowsAnswer, timeoutMs: TIMEOUT_MS },
-      )
-      if (!rows[0]) throw new AppError('service_unavailable', 'An answer of behavior-export is cut short.')
-      return rows[0]
-    },
-    async customerNo(tenantId, customerId) {
-      return (await resolve(tenantId, { customerIds: [customerId] })).customers[0]?.no
-    },
+    explain: (tenantId, behaviorId, customerId, transformations) =>
+      behaviorExport.post(
+        `${behaviorPath(behaviorId)}/members/${encodeURIComponent(customerId)}/explain`,
+        { transformations },
+        { tenantId, schema: Explained, timeoutMs: TIMEOUT_MS },
+      ),
     async customerIds(tenantId, numbers) {
       if (numbers.length === 0) return new Map()
       return new Map((await resolve(tenantId, { numbers })).customers.map(({ no, customerId }) => [no, customerId]))

@@ -112,8 +112,14 @@ describe('one run and one person', () => {
     expect(await rig.call('POST', `/v1/runs/${retry.body.id}/retry-rejected`)).toMatchObject({ status: 409, body: { code: 'conflict' } })
 
     const person = async (customerId: string) => (await rig.call('GET', `/v1/audiences/${id}/members/${customerId}`)).body
+    rig.world.explained.set(1, { fields: { email: null, emails: 'email_malformed', phone: null } }).set(2, { fields: { email: null, phone: 'phone_not_e164' } })
+    rig.world.explained.set(4, { fields: { email: null }, leftOut: true }).set(3, { fields: { email: null } })
+    rig.world.customers.set('c_4', 4)
+    rig.world.rows.set(4, [4, 1, purposeBit('ads'), groupBit('email'), pieces])
     expect(await person('c_1')).toMatchObject({
-      membership: { member: true },
+      membership: { member: true, since: '2026-11-01T10:00:00.000Z', eventId: null },
+      consent: { adUserData: 'granted', purpose: 'ads', allowed: true, code: null },
+      identifiers: { email: { kept: true, dropped: [{ field: 'emails', code: 'email_malformed' }] }, phone: { kept: true, dropped: [] } },
       state: 'applied',
       operation: 'add',
       runId: lastRun.id,
@@ -124,10 +130,17 @@ describe('one run and one person', () => {
     expect(await person('c_2')).toMatchObject({
       state: 'rejected',
       reason: { code: 'platform_rejected_row' },
-      identifiers: { email: { kept: true }, phone: { kept: false } },
+      identifiers: { email: { kept: true }, phone: { kept: false, code: 'phone_not_e164' } },
       next: 'add',
     })
-    expect(await person('c_3')).toMatchObject({ consent: { allowed: false }, state: 'absent', reason: { code: 'consent_denied' }, next: 'none' })
+    expect(await person('c_3')).toMatchObject({
+      consent: { allowed: false, code: 'consent_denied' },
+      identifiers: { phone: { kept: false, code: 'identifier_missing' } },
+      state: 'absent',
+      reason: { code: 'consent_denied' },
+      next: 'none',
+    })
+    expect(await person('c_4')).toMatchObject({ state: 'absent', reason: { code: 'dropped_by_rule' }, next: 'none' })
     rig.world.rows.set(1, [1, 1, purposeBit('ads'), all, Buffer.alloc(16, 8).toString('base64')])
     expect(await person('c_1')).toMatchObject({ state: 'applied', next: 'replace' })
     rig.world.rows.set(1, [1, 0, purposeBit('ads'), all, pieces])

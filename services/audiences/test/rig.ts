@@ -22,6 +22,8 @@ export interface World {
   /** Rows of the feed by customer number. */
   rows: Map<number, [number, 0 | 1, number, number, string]>
   customers: Map<string, number>
+  /** What behavior-export says of a customer beside the row, by number. */
+  explained: Map<number, Record<string, unknown>>
 }
 
 export interface Answer {
@@ -57,7 +59,7 @@ export interface Rig {
 export async function startRig(): Promise<Rig> {
   const database = await testDatabase()
   const tokens = await generateServiceTokens(['audiences', 'behavior-export', 'connections', 'gateway'])
-  const world: World = { behaviors: new Map(), accounts: new Map(), rows: new Map(), customers: new Map() }
+  const world: World = { behaviors: new Map(), accounts: new Map(), rows: new Map(), customers: new Map(), explained: new Map() }
   const tenantId = newUuid()
 
   const feed = await buildApp({ name: 'behavior-export', log, tokens: tokens['behavior-export'] })
@@ -79,9 +81,21 @@ export async function startRig(): Promise<Rig> {
       return { members, eligible: Math.min(eligible, request.query.atMost) }
     },
   )
-  feed.post('/internal/v1/behaviors/:id/rows', async (request) => {
-    const { customers } = request.body as { customers: number[] }
-    return { rows: customers.map((no) => world.rows.get(no) ?? [no, 0, 0, 0, '']), count: customers.length }
+  feed.post('/internal/v1/behaviors/:id/members/:customerId/explain', async (request) => {
+    const { customerId } = request.params as { customerId: string }
+    const no = world.customers.get(customerId)
+    if (no === undefined) throw new AppError('customer_unknown', 'No such customer.')
+    const row = world.rows.get(no) ?? [no, 0, 0, 0, '']
+    const states = { adUserData: 'granted', adPersonalization: 'granted', crm: 'unspecified', saleShareOptOut: false }
+    return {
+      row,
+      membership: { member: row[1] === 1, since: '2026-11-01T10:00:00.000Z', eventId: null },
+      consent: states,
+      suppressedBy: { ads: row[2] & 1 ? null : 'consent_denied', ads_ldu: null, crm: null },
+      leftOut: false,
+      fields: {},
+      ...world.explained.get(no),
+    }
   })
   feed.post('/internal/v1/customers/resolve', async (request) => {
     const { customerIds = [], numbers = [] } = request.body as { customerIds?: string[]; numbers?: number[] }

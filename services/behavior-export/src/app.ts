@@ -5,6 +5,7 @@ import type { DekStore } from '@audience-sync/vault/dek-store'
 import { behaviorRoutes } from './routes/behaviors.ts'
 import { bulkRoutes } from './routes/bulk.ts'
 import { customerRoutes } from './routes/customers.ts'
+import { explainRoutes } from './routes/explain.ts'
 import { internalRoutes } from './routes/internal.ts'
 import { privacyRoutes } from './routes/privacy.ts'
 
@@ -22,5 +23,6 @@ export async function behaviorExportApp({ db, vault, now, ...options }: AppParts
   customerRoutes(app, { db, vault, now })
   privacyRoutes(app, { db, vault, now })
   internalRoutes(app, { db, vault })
+  explainRoutes(app, { db, vault })
   return app
 }

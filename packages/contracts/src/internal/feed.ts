@@ -6,7 +6,8 @@
  * history that positions belong to; after a restore it is another one and every position is void (SYNC.md C8).
  */
 import { z } from 'zod'
-import { Consent, Identifiers, suppressionReasons } from '../people.ts'
+import { Consent, Identifiers, purposes, suppressionReasons } from '../people.ts'
+import { fieldNames, Transformations } from '../transformations.ts'
 
 export const Position = z.string().regex(/^\d{1,20}:\d{1,19}$/)
 
@@ -113,3 +114,22 @@ export const ResolveAnswer = z.object({ customers: z.array(z.object({ no: z.int(
 
 /** GET /internal/v1/behaviors/{behaviorId}: for creating an audience. 404 when the tenant has no such behavior. */
 export const BehaviorSummary = z.object({ id: z.string(), key: z.string(), name: z.string(), kind: z.enum(['suggested', 'custom']), members: z.int() })
+
+/**
+ * POST /internal/v1/behaviors/{behaviorId}/members/{customerId}/explain: what is known of one customer, no identifiers among it.
+ * The transformations are applied to their identifiers here, so that nobody else needs to see them. 404 `customer_unknown`.
+ */
+export const ExplainRequest = z.strictObject({ transformations: Transformations.default([]) })
+export const Explained = z.object({
+  row: FeedRow,
+  /** `since`: when the event says that it happened; null: never a member. `eventId`: where it is a UUID. */
+  membership: z.object({ member: z.boolean(), since: z.iso.datetime().nullable(), eventId: z.string().nullable() }),
+  consent: Consent,
+  /** Per purpose why not; null: they may be sent. */
+  suppressedBy: z.record(z.enum(purposes), z.enum(suppressionReasons).nullable()),
+  /** By one of the transformations. */
+  leftOut: z.boolean(),
+  /** Each field that is there after the transformations: null when it can be used, else the code that says why not. */
+  fields: z.partialRecord(z.enum(fieldNames), z.string().nullable()),
+})
+export type Explained = z.infer<typeof Explained>

@@ -1,7 +1,7 @@
 /** REST shapes of audiences: what a user chooses, what is shown of it, and why one person is there or not (API.md). */
 import { z } from 'zod'
 import { zId } from '../ids.ts'
-import { identifierChoices } from '../people.ts'
+import { Consent, identifierChoices, purposes } from '../people.ts'
 import { Schedule } from '../schedule.ts'
 import { Transformations } from '../transformations.ts'
 import { Reason, Run } from './runs.ts'
@@ -121,13 +121,30 @@ export type Audience = z.infer<typeof Audience>
 
 export const HistoryEntry = z.object({ at: time, kind: z.string(), data: z.record(z.string(), z.unknown()) }).meta({ id: 'HistoryEntry' })
 
-/** Why is this person there, or not. */
+/** Why is this person there, or not. No identifiers, only what became of them. */
 export const Explanation = z
   .object({
     customerId: z.string(),
-    membership: z.object({ member: z.boolean() }),
-    consent: z.object({ purpose: z.enum(['ads', 'ads_ldu', 'crm']), allowed: z.boolean() }),
-    identifiers: z.partialRecord(z.enum(identifierChoices), z.object({ kept: z.boolean() })),
+    membership: z.object({
+      member: z.boolean(),
+      since: time.nullable().meta({ description: 'when the last event says that they came or went; null: never a member' }),
+      eventId: z.string().nullable().meta({ description: 'of that event, where its id is a UUID' }),
+    }),
+    consent: Consent.extend({
+      purpose: z.enum(purposes).meta({ description: 'what this audience needs' }),
+      allowed: z.boolean(),
+      code: z.string().nullable().meta({ description: 'why not' }),
+    }),
+    identifiers: z
+      .partialRecord(
+        z.enum(identifierChoices),
+        z.object({
+          kept: z.boolean(),
+          code: z.string().optional().meta({ description: 'why nothing of it is kept' }),
+          dropped: z.array(z.object({ field: z.string(), code: z.string() })),
+        }),
+      )
+      .meta({ description: 'the chosen ones, after the audience’s transformations' }),
     state: z.enum(['absent', 'planned', 'sending', 'accepted', 'applied', 'rejected', 'unknown', 'removed']),
     operation: z.enum(['add', 'remove']).nullable().meta({ description: 'of the last call that named this person' }),
     reason: z.object({ code: z.string(), title: z.string(), solution: z.string(), platform: z.unknown().optional() }).nullable(),

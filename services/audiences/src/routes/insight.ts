@@ -1,6 +1,7 @@
 /** Looking into an audience: sizes over time, one person, and the account's quota. */
 import { uuidOf } from '@audience-sync/contracts/ids'
 import { Explanation, HistoryEntry, Quota } from '@audience-sync/contracts/rest/audiences'
+import type { Transformation } from '@audience-sync/contracts/transformations'
 import { orm } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
@@ -60,10 +61,8 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
     async ({ auth: { tenantId }, params: { id, customerId } }) => {
       const audience = await db.tenant(tenantId, (tx) => findAudience(tx, id))
       const { manifest } = destinationAt(destinations, audience.destination)
-      const no = await peers.customerNo(tenantId, customerId)
-      if (no === undefined) throw new AppError('customer_unknown', 'There is no customer with that id.')
-      const row = await peers.row(tenantId, audience.behaviorId, no)
-      return db.tenant(tenantId, (tx) => explain(tx, audience, manifest, customerId, row))
+      const known = await peers.explain(tenantId, audience.behaviorId, customerId, audience.transformations as Transformation[])
+      return db.tenant(tenantId, (tx) => explain(tx, audience, manifest, customerId, known))
     },
   )
 
