@@ -39,13 +39,16 @@ interface Row {
 
 const COLUMNS = 'l.fingerprint, l.config_version, l.normaliser, l.add_batch, l.remove_batch'
 
-/** These people, as this generation of the far audience knows them (C19: older generations are absent). */
+/**
+ * These people, as this generation of the far audience knows them (C19: older generations are absent). `OFFSET 0` keeps the
+ * planner to one look-up for each: its joins read the whole ledger for a page, and a run would cost as much as the audience is large.
+ */
 export async function lookUp(tx: Tx, audienceNo: number, generation: number, customers: readonly number[], exceptions: Exceptions): Promise<Lookup> {
   const { rows } = await tx.query<Row>(
     `SELECT c.no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo
      FROM unnest($3::bigint[]) AS c(no)
-     LEFT JOIN ledger l ON l.audience_no = $1 AND l.customer_no = c.no AND l.generation = $2
-     LEFT JOIN todo t ON t.audience_no = $1 AND t.customer_no = c.no
+     LEFT JOIN LATERAL (SELECT * FROM ledger WHERE audience_no = $1 AND customer_no = c.no AND generation = $2 OFFSET 0) l ON true
+     LEFT JOIN LATERAL (SELECT customer_no FROM todo WHERE audience_no = $1 AND customer_no = c.no OFFSET 0) t ON true
      WHERE l.customer_no IS NOT NULL OR t.customer_no IS NOT NULL`,
     [audienceNo, generation, customers],
   )
