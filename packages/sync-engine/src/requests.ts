@@ -107,6 +107,7 @@ export async function requestCancel(tx: Tx, runNo: number): Promise<boolean> {
 
 export async function requestPause(tx: Tx, audienceNo: number, reason: unknown): Promise<void> {
   await tx.query('UPDATE audience SET paused_at = coalesce(paused_at, now()), pause_reason = $2, updated_at = now() WHERE no = $1', [audienceNo, reason])
+  await makeDue(tx, audienceNo)
 }
 
 /** Resuming makes one run; what the caller passes says why. */
@@ -120,7 +121,12 @@ export async function requestDelete(tx: Tx, audienceNo: number, keepRemote: bool
     audienceNo,
     keepRemote,
   ])
+  await makeDue(tx, audienceNo)
 }
+
+/** The lease holder looks at once at what has to stop, whatever it was waiting for. */
+const makeDue = (tx: Tx, audienceNo: number): Promise<unknown> =>
+  tx.query(`UPDATE run SET not_before = NULL WHERE audience_no = $1 AND trigger <> 'privacy' AND status IN ('queued', 'waiting')`, [audienceNo])
 
 /** Answers false when the run is not held. The worker plans it anew and compares with what was approved (R6). */
 export async function requestApproval(tx: Tx, runNo: number): Promise<boolean> {

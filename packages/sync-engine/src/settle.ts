@@ -96,6 +96,8 @@ async function ask(job: Speaker, externalId: string, accepted: readonly Accepted
 }
 
 async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, size }: Look): Promise<void> {
+  // As a worker's transactions do, first: so that no batch is accepted between the look for open ones and the last word on them.
+  await tx.query('SELECT FROM audience WHERE no = $1 FOR NO KEY UPDATE', [audienceNo])
   const audience = await readAudience(tx, audienceNo)
   const words = new Map(settled.map((word) => [word.batchId, word]))
   // Another pod may have looked meanwhile: whoever comes first records.

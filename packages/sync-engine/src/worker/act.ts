@@ -12,6 +12,7 @@ import { newSessionId, storeBatch } from './batches.ts'
 import { type Decided, decidePage } from './decisions.ts'
 import { type RunHolds, RunStops } from './endings.ts'
 import { inTenant } from './engine.ts'
+import { ensureFarAudience } from './far-audience.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
 import { partsOf } from './people.ts'
 import { removeForPrivacy } from './privacy.ts'
@@ -72,6 +73,8 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
 
   const say = async (packed: Packed, complete: boolean): Promise<void> => {
     await heedWishes(job, run)
+    // Nobody was counted, and somebody came since.
+    if (job.audience.externalId === null) await ensureFarAudience(job, run)
     // Quota first, then the bytes (C11): what waits for points is not fetched yet, or is a page old at most.
     const grant = await grantOf(job)
     await takeQuota(job, grant.tier, 'write')

@@ -7,7 +7,7 @@ import { createHash, randomInt } from 'node:crypto'
 import { newUuid } from '@audience-sync/contracts/ids'
 import { purposeBit } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
-import type { Batch, Operation, Session } from '@audience-sync/destination-kit/contract'
+import type { Batch, Operation, SendConfig, Session } from '@audience-sync/destination-kit/contract'
 import { encodeHeld } from '../pure/held.ts'
 import type { Packed } from '../pure/packer.ts'
 import { type BatchPerson, decodePayload, encodePayload } from '../pure/payload.ts'
@@ -180,8 +180,8 @@ export async function dropPeople(job: Job, run: RunRow, batch: OpenBatch, droppe
   return row && { row, people }
 }
 
-/** What the destination is given: the same for the same stored batch, whenever it is asked. */
-export function batchToEncode({ config, audience }: Job, { row, people }: OpenBatch): Batch {
+/** What the destination is given: the same for the same stored batch, whatever was chosen since its run began (C9). */
+export function batchToEncode({ audience }: Job, { config }: RunRow, { row, people }: OpenBatch): Batch {
   if (audience.externalId === null) throw new Error('The far audience is not known yet.')
   return {
     operation: row.operation as Operation,
@@ -189,7 +189,7 @@ export function batchToEncode({ config, audience }: Job, { row, people }: OpenBa
     accountExternalId: audience.accountExternalId,
     rows: people.flatMap(({ sets }) => sets),
     session: row.sessionId === null ? null : { id: row.sessionId, seq: row.sessionSeq ?? 1, last: row.sessionLast },
-    config,
+    config: config as SendConfig,
   }
 }
 

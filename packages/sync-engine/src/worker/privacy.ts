@@ -4,6 +4,7 @@
  * there is removed, even while a call that adds the person is still unknown (SYNC.md C12).
  */
 
+import { AppError } from '@audience-sync/errors/app-error'
 import { PAGE, REFUSED_AGAIN_MS } from '../options.ts'
 import { Packer } from '../pure/packer.ts'
 import { requestPrivacyRun } from '../requests.ts'
@@ -38,9 +39,10 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     const customers = await inTenant(job.engine, lease.tenantId, (tx) => readTodo(tx, audience.no, after, true, run.no, PAGE))
     if (customers.length === 0) break
     after = customers.at(-1) ?? after
+    const allowed = await allowedAgain(job, customers)
     const held = await inTenant(job.engine, lease.tenantId, (tx) => heldOfPeople(tx, job, customers))
     for (const customerNo of customers) {
-      const { parts } = privacyRemoval(customerNo, held.get(customerNo) ?? [])
+      const { parts } = privacyRemoval(customerNo, allowed.has(customerNo) ? [] : (held.get(customerNo) ?? []))
       if (parts.length === 0) await lease.fenced(run.no, (tx) => clearTodo(tx, audience.no, [customerNo], 0, true))
       for (const packed of packer.add(parts)) await say(job, run, packed)
     }
@@ -51,6 +53,22 @@ export async function removeForPrivacy(job: Job): Promise<void> {
   await finish(job, run)
   // Somebody came too late for this run and found it still open: they get one of their own.
   if (await isLeft(job, null)) await lease.fenced(null, (tx) => requestPrivacyRun(tx, audience))
+}
+
+/**
+ * Who consented again since: the feed said so already, maybe to an earlier run, and would not say it again after a removal (C10).
+ * Nobody of an audience that is let go of.
+ */
+async function allowedAgain({ engine, lease, audience, choice }: Job, customers: readonly number[]): Promise<ReadonlySet<number>> {
+  if (audience.deleteRequestedAt) return new Set()
+  const rows = await engine
+    .feed(audience.tenantId, audience.behaviorId)
+    .rows(customers, lease.signal)
+    .catch((error: unknown) => {
+      if (error instanceof AppError) return [] // a removal waits for nobody: neither for a service that is away nor for a behavior that is gone
+      throw error
+    })
+  return new Set(rows.filter(([, , purposes]) => (purposes & choice.purpose) !== 0).map(([no]) => no))
 }
 
 /** Whether somebody is left to remove: by this run, or by anybody. */

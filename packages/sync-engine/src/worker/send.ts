@@ -39,7 +39,7 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
     if (gone.size > 0) batch = await dropPeople(job, run, batch, gone)
     if (!batch) return null
   }
-  const request = job.engine.destination.encode(batchToEncode(job, batch))
+  const request = job.engine.destination.encode(batchToEncode(job, run, batch))
   const sha256 = digestOf(request.body)
   if (batch.row.sha256 && !batch.row.sha256.equals(sha256)) throw new Error(`Batch ${batch.row.id} would be sent with other bytes than before.`)
   for (let attempt = batch.row.attempts; ; attempt += 1) {

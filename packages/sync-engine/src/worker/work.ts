@@ -56,7 +56,7 @@ async function dueRun(tx: Tx, audienceNo: number): Promise<RunRow | undefined> {
   const { rows } = await tx.query<{ no: number }>(
     `SELECT r.no FROM run r JOIN audience a ON a.no = r.audience_no
      WHERE r.audience_no = $1 AND r.trigger <> 'privacy' AND r.status IN ('queued', 'running', 'waiting', 'held')
-       AND (r.cancel_requested_at IS NOT NULL OR a.paused_at IS NOT NULL OR a.delete_requested_at IS NOT NULL OR r.approval IS NOT NULL
+       AND (r.cancel_requested_at IS NOT NULL OR a.paused_at IS NOT NULL OR a.delete_requested_at IS NOT NULL OR (r.status = 'held' AND r.approval IS NOT NULL)
          OR (r.status <> 'held' AND (r.not_before IS NULL OR r.not_before <= now())))
        AND (r.status <> 'queued' OR r.cancel_requested_at IS NOT NULL OR NOT EXISTS
          (SELECT FROM run l WHERE l.audience_no = $1 AND l.trigger <> 'privacy' AND l.status IN ('running', 'waiting', 'held')))
