@@ -1,0 +1,243 @@
+/** What only platforms other than Meta do: late words on accepted batches, answers that count or pass over rows, quotas of everybody. */
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { requestCancel } from '../src/requests.ts'
+import { type AnswersSide, answersSide } from './destinations/answers.ts'
+import { type SettlesSide, settlesSide } from './destinations/settles.ts'
+import { type SidedWorld, type WorldOptions, worldAround } from './world.ts'
+
+const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
+const address = (no: number) => `p${no}@example.com`
+const MINUTE_MS = 60_000
+const EVERY_PURPOSE = ['ads', 'ads_ldu', 'crm'] as const
+
+let world: SidedWorld
+afterEach(() => world.close())
+const wakeUp = () => world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status IN ('queued', 'waiting')`)
+const todo = () => world.database.admin('SELECT customer_no AS no, reason FROM sync.todo ORDER BY 1')
+const batches = (run: number) => world.database.admin('SELECT operation, state FROM sync.batch WHERE run_no = $1 ORDER BY no', [run])
+const countsOf = async (run: number) => (await world.run(run)).counts
+
+describe('a platform that works on jobs', () => {
+  let side: SettlesSide
+  const start = async (options?: WorldOptions, ...members: number[]) => {
+    side = settlesSide()
+    world = await worldAround(side, options)
+    for (const no of members) world.behavior.join(no)
+  }
+  const there = (...nos: number[]) => nos.map((no) => side.emailKey(address(no))).sort()
+  const late = (no: number) => side.late.add(side.emailKey(address(no)))
+
+  test('C3: a late rejection reaches the run that is applying, its counts, and the next run', async () => {
+    await start({}, 1, 2, 3)
+    late(2)
+    const run = await world.request()
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'applying', counts: { planned: 3, accepted: 3, rejected: 0 } })
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 3, accepted: 2, applied: 2, rejected: 1, added: 2 } })
+    expect(await todo()).toEqual([{ no: 2, reason: 'rejected' }])
+    expect(await world.database.admin('SELECT customer_no AS no, run_no AS run, operation, code FROM sync.rejection')).toEqual([
+      { no: 2, run, operation: 'add', code: 'platform_rejected_row' },
+    ])
+    side.late.clear()
+    const next = await world.sync()
+    expect(await countsOf(next)).toMatchObject({ planned: 1, accepted: 1 })
+    expect(side.members()).toEqual(there(1, 2, 3))
+    expect(await todo()).toEqual([])
+  })
+
+  test('a late rejection reaches a run that was cancelled', async () => {
+    await start({ rowsPerCall: 1 }, 1, 2)
+    late(1)
+    const run = await world.request()
+    world.hooks.afterPush = () => world.engine.db.tenant(world.tenantId, (tx) => requestCancel(tx, run))
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'cancelled', counts: { planned: 1, accepted: 1 } })
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'cancelled', counts: { planned: 1, accepted: 0, rejected: 1 } })
+  })
+
+  test('a job that fails as a whole is a rejected batch, and everybody in it is to do', async () => {
+    await start({ rowsPerCall: 2 }, 1, 2, 3)
+    side.failing = 1
+    const run = await world.sync()
+    expect(await batches(run)).toEqual([
+      { operation: 'add', state: 'rejected' },
+      { operation: 'add', state: 'applied' },
+    ])
+    expect(await world.run(run)).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 3, accepted: 1, applied: 1, rejected: 2 } })
+    expect(await todo()).toEqual([
+      { no: 1, reason: 'rejected' },
+      { no: 2, reason: 'rejected' },
+    ])
+    await world.sync()
+    expect(side.members()).toEqual(there(1, 2, 3))
+  })
+
+  test('R1: whose removal was refused late stays in the ledger, and is removed by the same keys in the next run', async () => {
+    await start({}, 1, 2)
+    await world.sync()
+    world.behavior.leave(1)
+    late(1)
+    const run = await world.sync()
+    expect(await countsOf(run)).toMatchObject({ planned: 1, removed: 0, rejected: 1 })
+    expect(side.members()).toEqual(there(1, 2))
+    side.late.clear()
+    const next = await world.sync()
+    expect(await countsOf(next)).toMatchObject({ planned: 1, removed: 1, applied: 1 })
+    expect(side.members()).toEqual(there(2))
+    const removals = side.uploads().filter(({ operation }) => operation === 'remove')
+    expect(removals).toHaveLength(2)
+    expect(removals[1]).toEqual(removals[0])
+    expect(await world.database.admin('SELECT customer_no AS no FROM sync.ledger')).toEqual([{ no: 2 }])
+  })
+
+  test('C1: a replacement whose removal is refused late is refused once, though its addition was applied', async () => {
+    await start({}, 1, 2)
+    await world.sync()
+    late(1)
+    world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
+    const run = await world.sync()
+    expect(await countsOf(run)).toMatchObject({ planned: 1, replaced: 0, accepted: 0, rejected: 1 })
+    expect(await todo()).toEqual([{ no: 1, reason: 'rejected' }])
+  })
+
+  test('C24: refusals that are counted and not named make so many people unknown; a removal is said again', async () => {
+    await start({}, 1, 2, 3)
+    side.lateUnnamed = 1
+    const run = await world.sync()
+    expect(await countsOf(run)).toMatchObject({ planned: 3, accepted: 2, applied: 2, unknown: 1, rejected: 0 })
+    expect(await todo()).toEqual([])
+    world.behavior.leave(3)
+    side.lateUnnamed = 1
+    const removing = await world.sync()
+    expect(await countsOf(removing)).toMatchObject({ planned: 1, removed: 0, unknown: 1 })
+    expect(side.members()).toEqual(there(2, 3))
+    await world.sync()
+    expect(side.members()).toEqual(there(2))
+    expect((await world.database.admin('SELECT customer_no AS no FROM sync.ledger ORDER BY 1')).map(({ no }) => no)).toEqual([1, 2])
+  })
+
+  test('C20: a job that never ends holds nobody else up; after 48 hours the audience says so, after seven days the run ends without its word', async () => {
+    await start({ rowsPerCall: 1 }, 1, 2)
+    side.stuck = 1
+    const run = await world.sync()
+    expect(await world.run(run)).toMatchObject({ status: 'applying', counts: { accepted: 2, applied: 1 } })
+    world.behavior.join(3)
+    expect(await world.run(await world.sync())).toMatchObject({ status: 'completed', counts: { planned: 1, applied: 1 } })
+    await world.database.admin(`UPDATE sync.batch SET accepted_at = accepted_at - interval '3 days' WHERE state = 'accepted'`)
+    await world.settle()
+    expect(await world.audience()).toMatchObject({ status: 'pending', status_reason: { code: 'platform_slow' } })
+    await world.database.admin(`UPDATE sync.batch SET accepted_at = accepted_at - interval '5 days' WHERE state = 'accepted'`)
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'completed' })
+    expect(await world.database.admin('SELECT count(*)::int AS n FROM sync.batch WHERE NOT confirmed')).toEqual([{ n: 1 }])
+    expect(await world.database.admin('SELECT count(*)::int AS n FROM sync.batch_payload')).toEqual([{ n: 0 }])
+  })
+
+  test('R7: a removal for privacy that is refused late is tried again until it is done', async () => {
+    await start({}, 1, 2)
+    await world.sync()
+    late(1)
+    world.behavior.suppress(1, [...EVERY_PURPOSE])
+    await world.suppressions()
+    await world.work()
+    await world.settle()
+    expect(side.members()).toEqual(there(1, 2))
+    expect(await todo()).toEqual([{ no: 1, reason: 'privacy' }])
+    expect(await world.workOnce()).toBe(false) // nothing changes within minutes
+    side.late.clear()
+    await wakeUp()
+    await world.work()
+    await world.settle()
+    expect(side.members()).toEqual(there(2))
+    expect(await todo()).toEqual([])
+  })
+
+  test('a refusal that names its rows costs one call more, however large the batch is', async () => {
+    await start({}, ...upTo(20))
+    side.names = true
+    side.refuse(address(7))
+    side.refuse(address(8))
+    const run = await world.sync()
+    expect(side.uploads()).toHaveLength(2)
+    expect(await countsOf(run)).toMatchObject({ planned: 20, accepted: 18, rejected: 2 })
+    expect(side.members()).toEqual(there(...upTo(20).filter((no) => no !== 7 && no !== 8)))
+  })
+
+  test('a job is not asked about before it can be done', async () => {
+    await start({}, 1)
+    await world.request()
+    await world.work()
+    side.pass = () => side.advance(10 * MINUTE_MS)
+    await world.settle()
+    expect(side.reads.jobs).toBe(0)
+    const [{ minutes }] = (await world.database.admin(`SELECT extract(epoch FROM settle_at - now())::int / 60 AS minutes FROM sync.audience`)) as [
+      { minutes: number },
+    ]
+    expect(minutes).toBeGreaterThan(0)
+  })
+
+  test('a quota of the installation has one bucket for all accounts, and only the one that is used up is blocked', async () => {
+    await start({}, 1)
+    side.throttle()
+    await world.request()
+    await world.work()
+    expect(await world.database.admin('SELECT quota, scope, blocked_until > now() AS blocked FROM sync.quota WHERE blocked_until IS NOT NULL')).toEqual([
+      { quota: 'project_writes', scope: '', blocked: true },
+    ])
+  })
+
+  test('a person becomes a contact before a list can hold them, and a removal makes nobody one', async () => {
+    await start({}, 1, 2)
+    await world.sync()
+    expect(side.contacts()).toBe(2)
+    world.behavior.leave(1)
+    await world.sync()
+    expect(side.contacts()).toBe(2)
+    expect(side.members()).toEqual(there(2))
+  })
+})
+
+describe('a platform that answers row by row', () => {
+  let side: AnswersSide
+  const start = async (...members: number[]) => {
+    side = answersSide()
+    world = await worldAround(side)
+    for (const no of members) world.behavior.join(no)
+  }
+
+  test('rows that an answer passes over in silence are refused, not believed', async () => {
+    await start(1, 2, 3)
+    side.silent.add(address(2))
+    const run = await world.sync()
+    expect(await world.run(run)).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 3, accepted: 2, applied: 2, rejected: 1 } })
+    expect(await world.database.admin('SELECT customer_no AS no, code FROM sync.rejection')).toEqual([{ no: 2, code: 'platform_bad_reply' }])
+    side.silent.clear()
+    await world.sync()
+    expect(side.members()).toEqual([1, 2, 3].map(address))
+  })
+
+  test('a removal that is refused leaves the person in the ledger, to be removed later', async () => {
+    await start(1, 2)
+    await world.sync()
+    world.behavior.leave(1)
+    side.silent.add(address(1))
+    expect(await countsOf(await world.sync())).toMatchObject({ planned: 1, removed: 0, rejected: 1 })
+    side.silent.clear()
+    expect(await countsOf(await world.sync())).toMatchObject({ planned: 1, removed: 1 })
+    expect(side.members()).toEqual([address(2)])
+  })
+
+  test('C24: rows counted as refused without a name make so many people unknown', async () => {
+    await start(1, 2, 3)
+    side.unnamed = 2
+    const run = await world.sync()
+    expect(await countsOf(run)).toMatchObject({ planned: 3, accepted: 1, unknown: 2 })
+    world.behavior.leave(3)
+    side.unnamed = 1
+    await world.sync()
+    await world.sync()
+    expect(side.members()).toEqual([])
+  })
+})
