@@ -25,6 +25,7 @@ const BODY_TIMEOUT_MS = 15_000
 const BULK_TIMEOUT_MS = 3_600_000 // 1 GiB at 300 kB/s
 const ANSWER_TIMEOUT_MS = 12_000 // services end by themselves after 10 s and say so better than we could
 const LONG_TIMEOUT_MS = 62_000 // these end by themselves after 60 s
+const STREAM_TIMEOUT_MS = 3_660_000 // services close theirs after an hour; readers come back
 const IDLE_TIMEOUT_MS = 60_000 // between two pieces of an answer; streams send something more often
 const CONNECT_TIMEOUT_MS = 2_000 // same data centre
 const CONNECTIONS = 128 // per service
@@ -110,7 +111,8 @@ export async function forward(app: FastifyInstance, { urls, credentials, audit, 
       method: [...route.methods],
       url: route.url,
       exposeHeadRoute: false,
-      handlerTimeout: route.kind === 'bulk' ? BULK_TIMEOUT_MS : bodyMs + (route.takesLong ? LONG_TIMEOUT_MS : answerMs),
+      handlerTimeout:
+        route.kind === 'bulk' ? BULK_TIMEOUT_MS : route.kind === 'stream' ? STREAM_TIMEOUT_MS : bodyMs + (route.takesLong ? LONG_TIMEOUT_MS : answerMs),
       schema: { hide: true },
       config: { forward: route, ...(route.public && { public: true }) },
       handler: async (request, reply) => {

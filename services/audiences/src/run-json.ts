@@ -29,7 +29,7 @@ function runJson(row: RunRow, audienceId: string, counts: Run['counts']): Run {
     counts,
     suppressedBy: row.suppressedBy as Run['suppressedBy'],
     waitingFor: status === 'waiting' ? reasonOf(row.waitReason, startedAt ?? requestedAt, row.notBefore) : null,
-    hold: status === 'held' ? (row.hold as Run['hold']) : null,
+    hold: status === 'held' ? shownHold(row.hold) : null,
     apiCalls: row.apiCalls,
     traceId: row.traceparent?.split('-')[1] ?? null,
     requestedAt: requestedAt.toISOString(),
@@ -37,4 +37,10 @@ function runJson(row: RunRow, audienceId: string, counts: Run['counts']): Run {
     finishedAt: finishedAt?.toISOString() ?? null,
     error: reasonOf(row.error, finishedAt ?? startedAt ?? requestedAt),
   }
+}
+
+/** The figures that the brake saw, without the sample of people by which an approval is compared. */
+function shownHold(hold: unknown): Run['hold'] {
+  const { sample: _people, ...figures } = (hold ?? {}) as Record<string, unknown>
+  return figures
 }

@@ -67,7 +67,9 @@ export const Rejection = z
     title: z.string(),
     solution: z.string(),
     platform: z.unknown().optional(),
-    attempts: count,
+    attempts: count.meta({ description: 'runs in which it was refused' }),
+    attemptsAtMost: count.meta({ description: 'then it rests until the person’s data change, or `retry-rejected`' }),
+    nextAttempt: time.nullable().meta({ description: 'with the first run after this; null: not by itself' }),
     firstAt: time,
     lastAt: time,
   })

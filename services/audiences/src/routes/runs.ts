@@ -4,21 +4,28 @@ import { orm } from '@audience-sync/db/database'
 import type { App } from '@audience-sync/service/app'
 import { idempotent } from '@audience-sync/service/idempotency'
 import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
-import { call, rejection, run } from '@audience-sync/sync-engine/schema'
-import { and, asc, desc, eq, gt, lt, or } from 'drizzle-orm'
+import { call, run } from '@audience-sync/sync-engine/schema'
+import { and, asc, desc, eq, gt, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import { cancelRun, findRun, retryRejected } from '../actions.ts'
-import { wordsOf } from '../reasons.ts'
+import { After, exportRejections, readRejections, rejectionsJson } from '../rejections.ts'
 import { runsJson } from '../run-json.ts'
+import { STREAM_MS, watchRun } from '../run-stream.ts'
 import { findAudience } from '../store.ts'
 import { runJsonOf } from './audiences.ts'
 import type { RouteParts } from './parts.ts'
+import { streamer } from './streaming.ts'
 
 const params = z.object({ id: z.string() })
 const read = { scope: 'audiences:read' } as const
 const tags = ['Runs']
+const NDJSON = 'application/x-ndjson'
+const EXPORT_TIMEOUT_MS = 60_000 // a million refusals take half of it; the gateway waits two seconds longer
+const STREAM_GRACE_MS = 10_000 // a stream ends by itself before it is cut
 
 export function runRoutes(app: App, { db, peers }: RouteParts): void {
+  const stream = streamer(app)
+
   app.get(
     '/v1/audiences/:id/runs',
     { config: read, schema: { tags, summary: 'Runs of an audience, newest first', params, querystring: zPage, response: { 200: pageOf(Run) } } },
@@ -56,33 +63,43 @@ export function runRoutes(app: App, { db, peers }: RouteParts): void {
 
   app.get(
     '/v1/runs/:id/rejections',
-    { config: read, schema: { tags, summary: 'Who was refused, and why', params, querystring: zPage, response: { 200: pageOf(Rejection) } } },
-    async ({ auth: { tenantId }, params: { id }, query: { limit, cursor } }) => {
-      const after = cursor === undefined ? undefined : decodeCursor(cursor, z.tuple([z.int(), z.string()]))
+    {
+      config: read,
+      handlerTimeout: EXPORT_TIMEOUT_MS,
+      schema: {
+        tags,
+        summary: 'Who was refused, and why; all of them at once with Accept: application/x-ndjson',
+        params,
+        querystring: zPage.extend({ code: z.string().max(64).optional().meta({ description: 'only those refused for this reason' }) }),
+        response: { 200: pageOf(Rejection) },
+      },
+    },
+    async ({ auth: { tenantId }, params: { id }, query: { limit, cursor, code }, headers: { accept } }, reply) => {
+      if (accept?.includes(NDJSON)) {
+        const { no } = await db.tenant(tenantId, (tx) => findRun(tx, id))
+        return stream(reply, NDJSON, () => exportRejections({ db, peers }, tenantId, no, code))
+      }
+      const after = cursor === undefined ? undefined : decodeCursor(cursor, After)
       const { data, nextCursor } = await db.tenant(tenantId, async (tx) => {
         const { no } = await findRun(tx, id)
-        const later = after && or(gt(rejection.customerNo, after[0]), and(eq(rejection.customerNo, after[0]), gt(rejection.operation, after[1])))
-        const rows = await orm(tx)
-          .select()
-          .from(rejection)
-          .where(and(eq(rejection.runNo, no), later))
-          .orderBy(asc(rejection.customerNo), asc(rejection.operation))
-          .limit(limit + 1)
-        return toPage(rows, limit, ({ customerNo, operation }) => [customerNo, operation])
+        const rows = await readRejections(tx, no, code, after, limit + 1)
+        return toPage(rows, limit, ({ customer_no, operation }): After => [customer_no, operation])
       })
-      const names = await peers.customerIds(tenantId, [...new Set(data.map(({ customerNo }) => customerNo))])
-      return {
-        data: data.map(({ customerNo, operation, code, platform, attempts, firstAt, lastAt }) => ({
-          customerId: names.get(customerNo) ?? null,
-          operation,
-          ...wordsOf(code),
-          ...(platform != null && { platform }),
-          attempts,
-          firstAt: firstAt.toISOString(),
-          lastAt: lastAt.toISOString(),
-        })),
-        nextCursor,
-      }
+      return { data: await rejectionsJson(peers, tenantId, data), nextCursor }
+    },
+  )
+
+  app.get(
+    '/v1/runs/:id/stream',
+    {
+      config: read,
+      handlerTimeout: STREAM_MS + STREAM_GRACE_MS,
+      schema: { tags, summary: 'A run as it moves: server-sent events `run`, then `end`', params },
+    },
+    async ({ auth: { tenantId }, params: { id } }, reply) => {
+      const look = () => db.tenant(tenantId, async (tx) => runJsonOf(tx, await findRun(tx, id)))
+      await look() // an unknown run is refused before the stream begins
+      return stream(reply, 'text/event-stream', (signal) => watchRun(look, { signal }))
     },
   )
 
