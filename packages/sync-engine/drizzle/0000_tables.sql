@@ -220,6 +220,16 @@ CREATE TABLE "run" (
 	CONSTRAINT "run_of_tenant" UNIQUE("tenant_id","id")
 );
 --> statement-breakpoint
+CREATE TABLE "say_again" (
+	"customer_no" bigint NOT NULL,
+	"due_at" timestamp with time zone NOT NULL,
+	"audience_no" integer NOT NULL,
+	"tenant_no" integer NOT NULL,
+	"destination_no" smallint NOT NULL,
+	"times" smallint NOT NULL,
+	CONSTRAINT "say_again_audience_no_customer_no_pk" PRIMARY KEY("audience_no","customer_no")
+);
+--> statement-breakpoint
 CREATE TABLE "suppression_cursor" (
 	"destination_no" smallint PRIMARY KEY NOT NULL,
 	"epoch" text,
@@ -272,4 +282,5 @@ CREATE UNIQUE INDEX "one_live_run" ON "run" USING btree ("audience_no") WHERE st
 CREATE UNIQUE INDEX "one_queued_run" ON "run" USING btree ("audience_no") WHERE status = 'queued' AND trigger <> 'privacy';--> statement-breakpoint
 CREATE UNIQUE INDEX "one_privacy_run" ON "run" USING btree ("audience_no") WHERE status IN ('queued', 'running', 'waiting') AND trigger = 'privacy';--> statement-breakpoint
 CREATE INDEX "run_open" ON "run" USING btree ("destination_no","not_before") WHERE status IN ('queued', 'running', 'waiting', 'applying');--> statement-breakpoint
-CREATE INDEX "run_of_audience" ON "run" USING btree ("audience_no","no" DESC NULLS LAST);
+CREATE INDEX "run_of_audience" ON "run" USING btree ("audience_no","no" DESC NULLS LAST);--> statement-breakpoint
+CREATE INDEX "say_again_due" ON "say_again" USING btree ("destination_no","due_at");

@@ -28,7 +28,7 @@ BEGIN
     EXECUTE format('CREATE POLICY destination ON %I TO connector USING (destination_no = (SELECT own_destination_no())) WITH CHECK (destination_no = (SELECT own_destination_no()))', t);
     EXECUTE format('GRANT SELECT, INSERT, UPDATE ON %I TO audiences, connector', t);
   END LOOP;
-  FOREACH t IN ARRAY ARRAY['batch_payload', 'ledger', 'ledger_tag', 'todo', 'rejection'] LOOP
+  FOREACH t IN ARRAY ARRAY['batch_payload', 'ledger', 'ledger_tag', 'todo', 'say_again', 'rejection'] LOOP
     EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
     EXECUTE format('ALTER TABLE %I FORCE ROW LEVEL SECURITY', t);
     EXECUTE format('CREATE POLICY tenant ON %I TO audiences USING (tenant_no = (SELECT current_tenant_no())) WITH CHECK (tenant_no = (SELECT current_tenant_no()))', t);
@@ -36,7 +36,7 @@ BEGIN
   END LOOP;
 END $$;
 --> statement-breakpoint
-GRANT SELECT, INSERT, UPDATE, DELETE ON batch_payload, ledger, ledger_tag, todo, rejection TO connector;
+GRANT SELECT, INSERT, UPDATE, DELETE ON batch_payload, ledger, ledger_tag, todo, say_again, rejection TO connector;
 --> statement-breakpoint
 GRANT SELECT ON ledger, rejection TO audiences;
 --> statement-breakpoint

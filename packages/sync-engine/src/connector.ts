@@ -25,6 +25,8 @@ import { settleOne } from './settle.ts'
 import { readSuppressions } from './suppressions.ts'
 import type { Engine } from './worker/engine.ts'
 import { claim } from './worker/lease.ts'
+import { leaveRenewals, RENEW_LOOK_MS } from './worker/renew.ts'
+import { requestRepeats } from './worker/repeat.ts'
 import { workAudience } from './worker/work.ts'
 
 export interface ConnectorParts {
@@ -87,12 +89,14 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
   const wake = () => {
     for (const loop of loops) loop.wake()
   }
+  const repeater = startLoop({ name: 'repeater', log, everyMs: options.settleMs, work: () => requestRepeats(engine) })
+  const renewer = startLoop({ name: 'renewer', log, everyMs: RENEW_LOOK_MS, work: () => leaveRenewals(engine) })
   const subscription: Subscription = await transport.subscribe(
     db,
     consumersOf(engine, wake, () => reader.wake()),
     { log },
   )
-  const all = [...loops, settler, reader]
+  const all = [...loops, settler, reader, repeater, renewer]
   return {
     async stop() {
       await subscription.stop()

@@ -317,6 +317,24 @@ export const todo = pgTable(
   (t) => [primaryKey({ columns: [t.audienceNo, t.customerNo] })],
 )
 
+/**
+ * Whose last word has to be said again: the platform may have applied an earlier call after it (SYNC.md C4, C16). A row is left by
+ * the commit that records the word, and goes when it was repeated, or when there is a newer word.
+ */
+export const sayAgain = pgTable(
+  'say_again',
+  {
+    customerNo: bigint('customer_no', { mode: 'number' }).notNull(),
+    dueAt: at('due_at').notNull(),
+    audienceNo: integer('audience_no').notNull(),
+    tenantNo: integer('tenant_no').notNull(),
+    destinationNo: smallint('destination_no').notNull(),
+    /** Repetitions to come. */
+    times: smallint('times').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.audienceNo, t.customerNo] }), index('say_again_due').on(t.destinationNo, t.dueAt)],
+)
+
 /** Who was refused in which run, and why. */
 export const rejection = pgTable(
   'rejection',

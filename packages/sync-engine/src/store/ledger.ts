@@ -111,7 +111,8 @@ export async function forgetRemoved(tx: Tx, audienceNo: number, batchNos: readon
   if (batchNos.length === 0) return
   await tx.query(
     `DELETE FROM ledger l USING batch b WHERE l.audience_no = $1 AND l.remove_batch = ANY($2) AND b.no = l.remove_batch AND b.unnamed_rejections = 0
-       AND (l.add_batch IS NULL OR l.add_batch < l.remove_batch) AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)`,
+       AND (l.add_batch IS NULL OR l.add_batch < l.remove_batch) AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
+       AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no)`,
     [audienceNo, batchNos],
   )
 }

@@ -15,6 +15,7 @@ import { heldOf, payloadOf } from '../sealer.ts'
 import { clearTodo, leave, recordAdditions, recordRemovals } from '../store/ledger.ts'
 import type { BatchRow, RunRow } from '../store/rows.ts'
 import { readBatch } from '../store/rows.ts'
+import { forgetToSayAgain } from '../store/say-again.ts'
 import type { Job } from './job.ts'
 
 /** A batch as it is worked on: its row, and the people in it. */
@@ -35,10 +36,12 @@ export interface Storing {
   readonly session: Session | null
   readonly alongside: (tx: Tx) => Promise<void>
   readonly privacy?: boolean
+  /** Said before: not counted, and no newer word (C4). */
+  readonly repeat?: boolean
 }
 
 /** One transaction: the batch, its rows sealed, the ledger rows that name it, and whatever goes with it (the cursor). */
-export async function storeBatch(job: Job, run: RunRow, packed: Packed, { session, alongside, privacy = false }: Storing): Promise<OpenBatch> {
+export async function storeBatch(job: Job, run: RunRow, packed: Packed, { session, alongside, privacy = false, repeat = false }: Storing): Promise<OpenBatch> {
   const { engine, audience, scope } = job
   const { keys } = engine.destination.manifest
   const people = packed.parts.map(({ customerNo, kind, sets }) => ({ customerNo, kind, sets }))
@@ -55,7 +58,14 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
       session,
       people,
       suppressionsAt: oldest(packed.parts.map(({ suppressionsAt }) => suppressionsAt)),
+      repeat,
     })
+    if (!repeat)
+      await forgetToSayAgain(
+        tx,
+        audience.no,
+        numbersOf(people, () => true),
+      )
     await insertPayload(tx, job, no, seal(encodePayload(keys, people), payloadOf(audience.no, no)))
     if (packed.operation === 'add') await recordAdditions(tx, scope, no, job.versions, ledgerRows)
     else await recordRemovals(tx, audience.no, no, ledgerRows)
@@ -68,7 +78,7 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
     )
     // The first half of a replacement leaves the person to do, for whoever goes on after a crash: only the second half says them,
     // and until then the ledger does not forget them (C1, C3).
-    if (packed.operation === 'remove')
+    if (packed.operation === 'remove' && !repeat)
       await leave(
         tx,
         scope,
@@ -89,15 +99,16 @@ interface NewBatch {
   readonly session: Session | null
   readonly people: readonly BatchPerson[]
   readonly suppressionsAt: string
+  readonly repeat: boolean
 }
 
 export async function insertBatch(tx: Tx, { audience, scope }: Job, run: RunRow, batch: NewBatch): Promise<number> {
-  const { operation, lane, session, people, suppressionsAt } = batch
+  const { operation, lane, session, people, suppressionsAt, repeat } = batch
   const rows = people.reduce((sum, { sets }) => sum + sets.length, 0)
   const { rows: made } = await tx.query<{ no: number }>(
     `INSERT INTO batch (id, tenant_id, run_no, audience_no, destination_no, generation, operation, lane, session_id, session_seq, session_last,
-       rows, added, removed, replaced, braked, state, suppressions_at, fetched_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'sending', $17, now()) RETURNING no`,
+       rows, added, removed, replaced, braked, state, suppressions_at, fetched_at, repeat)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'sending', $17, now(), $18) RETURNING no`,
     [
       newUuid(),
       audience.tenantId,
@@ -116,6 +127,7 @@ export async function insertBatch(tx: Tx, { audience, scope }: Job, run: RunRow,
       countOf(people, 'replaced'),
       countOf(people, 'removed'),
       suppressionsAt,
+      repeat,
     ],
   )
   if (!made[0]) throw new Error('No batch was stored.')

@@ -29,6 +29,7 @@ export async function deleteAudience(job: Job): Promise<void> {
     await tx.query('DELETE FROM ledger WHERE audience_no = $1', [audience.no])
     await tx.query('DELETE FROM ledger_tag WHERE audience_no = $1', [audience.no])
     await tx.query('DELETE FROM todo WHERE audience_no = $1', [audience.no])
+    await tx.query('DELETE FROM say_again WHERE audience_no = $1', [audience.no])
     await tx.query('DELETE FROM batch_payload WHERE batch_no IN (SELECT no FROM batch WHERE audience_no = $1)', [audience.no])
     await tx.query(`UPDATE run SET status = 'cancelled', finished_at = now() WHERE audience_no = $1 AND finished_at IS NULL`, [audience.no])
     await tx.query('UPDATE audience SET deleted_at = now(), settle_at = NULL, version = version + 1, updated_at = now() WHERE no = $1', [audience.no])

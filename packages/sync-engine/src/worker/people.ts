@@ -133,7 +133,7 @@ function said(
   const fingerprint = fingerprintOf(verdict.groups, verdict.fingerprints, choice.watched)
   // Changed since the plan was compared: that is the next run's, which finds it behind the plan's bound.
   if (exact && row && fingerprint !== fingerprintOf(row[3], row[4], choice.watched)) return { customerNo, parts: [], suppressed: null }
-  const prepared = prepareAs(engine.destination, personOf(verdict), config)
+  const prepared = preparedFor({ engine, config }, verdict)
   if (prepared.rejected) return keptBack(prepared.rejected, false)
   const { keys } = engine.destination.manifest
   const { remove, heldAfterRemove, heldAfterAdd } = planReplacement(keys, held, prepared.sets)
@@ -152,6 +152,10 @@ function said(
   })
   return { customerNo, parts, suppressed: null }
 }
+
+/** What would be sent of somebody who may be sent. */
+export const preparedFor = ({ engine, config }: Pick<Job, 'engine' | 'config'>, verdict: Extract<Verdict, { verdict: 'send' }>) =>
+  prepareAs(engine.destination, personOf(verdict), config)
 
 const personOf = ({ customerId, identifiers, consent, value, limitedDataUse }: Extract<Verdict, { verdict: 'send' }>): Person => ({
   customerId,

@@ -16,6 +16,7 @@ import { RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
 import { heldOfPeople, privacyRemoval } from './people.ts'
+import { repeatLastWords } from './repeat.ts'
 import { resolveOpen } from './resolve.ts'
 import { sendBatch } from './send.ts'
 
@@ -48,6 +49,7 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     }
   }
   for (const packed of packer.flush()) await say(job, run, packed)
+  await repeatLastWords(job, run, null)
   if (await isLeft(job, run))
     throw new RunWaits(REFUSED_AGAIN_MS, { code: 'platform_rejected_row', detail: 'The platform refused removals for privacy; they are tried again.' })
   await finish(job, run)

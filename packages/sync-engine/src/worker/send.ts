@@ -11,6 +11,7 @@ import { peopleOfRows } from '../pure/payload.ts'
 import { forgetRemoved, leave, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
+import { leaveToSayAgain, saidAgain } from '../store/say-again.ts'
 import { batchToEncode, closeBatch, digestOf, dropPeople, type OpenBatch, tombstoned } from './batches.ts'
 import { bisect, type Refused } from './bisect.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
@@ -78,6 +79,11 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, row.no)
     await rejectPeople(tx, job, run, batch, [...refused.values()])
+    // A removal that was refused to somebody, who knows whom: all are removed again, a few times (C24).
+    if (row.operation === 'remove' && accepted.unnamedRejections > 0) {
+      const everyone = people.map(({ customerNo }) => customerNo)
+      await leave(tx, job.scope, run.no, asOf(run, 'rejected'), everyone, REJECTED_TRIES)
+    }
     // A replacement whose removal was refused is refused, though its addition was taken (C1).
     const halves =
       row.replaced > 0
@@ -89,12 +95,13 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
         : new Set<number>()
     const lost = (...of: string[]) =>
       people.filter((person) => of.includes(person.kind) && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
-    const { applies, refusesLate = false } = job.engine.destination.manifest
-    const applied = applies === 'answer'
+    const { applies, refusesLate = false, keepsOrder } = job.engine.destination.manifest
+    // A repetition that was needless has no effect that the platform could show: nothing waits for it (C4).
+    const applied = applies === 'answer' || row.repeat
     // Sent more than once, the first sending may be the one that had the effect: the platform's clock is set back to it (C20).
     await tx.query(
       `UPDATE batch SET state = $2, accepted_at = now(), platform_accepted_at = $3::timestamptz - CASE WHEN attempts > 1 THEN now() - sent_at ELSE interval '0' END, applied_at = CASE WHEN $2 = 'applied' THEN now() END, receipt = $4,
-         rejected_added = $5, rejected_removed = $6, rejected_replaced = $7, unnamed_rejections = $8 WHERE no = $1`,
+         rejected_added = $5, rejected_removed = $6, rejected_replaced = $7, unnamed_rejections = $8, confirmed = NOT repeat WHERE no = $1`,
       [
         row.no,
         applied ? 'applied' : 'accepted',
@@ -108,6 +115,9 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
     )
     // A late refusal names rows: they are kept until the platform has said its last word.
     if (applied || !refusesLate) await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [row.no])
+    const customers = peopleIn(batch)
+    if (row.repeat) await saidAgain(tx, row.audienceNo, customers)
+    else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder, customers)
     if (applied && row.operation === 'remove') await forgetRemoved(tx, row.audienceNo, [row.no])
     if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
   })

@@ -23,6 +23,7 @@ import { backoffMs, type Job, openJob } from './job.ts'
 import { Fenced, type Lease } from './lease.ts'
 import { countPlan } from './plan.ts'
 import { removeForPrivacy } from './privacy.ts'
+import { repeatLastWords } from './repeat.ts'
 import { resolveOpen } from './resolve.ts'
 import { chooseBound, isPlan, pagesOf } from './source.ts'
 
@@ -119,6 +120,7 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
         )
         .then(() => {}),
   })
+  await repeatLastWords(job, run, feed)
   await finish(job, run)
 }
 

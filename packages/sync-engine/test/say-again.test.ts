@@ -1,0 +1,126 @@
+/** SYNC.md C4 and C16: a platform that applies accepted calls in any order, or a call twice, still ends with everybody's last word. */
+import { createHash } from 'node:crypto'
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { requestRepeats } from '../src/worker/repeat.ts'
+import { makeWorld, type World, type WorldOptions } from './world.ts'
+
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
+
+let world: World
+afterEach(() => world.close())
+const start = async (options?: WorldOptions, ...members: number[]) => {
+  world = await makeWorld({ brake: { sharePercent: 100, minimum: 1_000_000 }, ...options })
+  for (const no of members) world.behavior.join(no)
+}
+/** Until the platform has finished and nothing is left to repeat. */
+const calm = async () => {
+  for (let round = 0; round < 10; round += 1) {
+    world.twin.clock.advance(60_000)
+    await world.settle()
+    if (!(await requestRepeats(world.engine))) return
+    await world.work()
+  }
+  throw new Error('It never came to rest.')
+}
+const left = () => world.database.admin('SELECT customer_no, times FROM sync.say_again')
+
+describe('C4: order is not kept', () => {
+  test('a removal sent while the addition was still being worked on is said again when that is finished', async () => {
+    await start({}, 1, 2)
+    await world.request()
+    await world.work()
+    world.behavior.leave(1)
+    const second = await world.request()
+    await world.work()
+    expect(await left()).toHaveLength(1)
+    await calm()
+    expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'DELETE'])
+    expect(await left()).toEqual([])
+    expect((await world.run(second)).counts).toMatchObject({ planned: 1, removed: 1 })
+    expect(world.far()).toEqual(emails(2))
+    expect(await world.database.admin(`SELECT customer_no FROM sync.ledger`)).toEqual([{ customer_no: 2 }])
+  })
+
+  test('a replacement ends with its addition said again, not counted, and asked for permission anew', async () => {
+    await start({}, 1)
+    await world.sync()
+    world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
+    await world.request()
+    await world.work()
+    const fetches = world.behavior.fetches
+    await calm()
+    expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'POST', 'POST'])
+    expect(world.behavior.fetches).toBe(fetches + 1)
+    const [heal] = await world.database.admin<{ no: number }>(`SELECT no FROM sync.run WHERE trigger = 'heal'`)
+    expect(await world.run(heal?.no ?? 0)).toMatchObject({ status: 'completed', counts: { planned: 0 } })
+    expect(world.far()).toEqual([sha256('new@example.com')])
+  })
+
+  test('whoever objected meanwhile is not said again', async () => {
+    await start({}, 1)
+    await world.sync()
+    world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
+    await world.request()
+    await world.work()
+    world.behavior.suppress(1)
+    await calm()
+    expect(world.uploads().filter(({ method }) => method === 'POST')).toHaveLength(2)
+  })
+
+  test('a newer word is not followed by an older one', async () => {
+    await start({}, 1, 2)
+    await world.request()
+    await world.work()
+    world.behavior.leave(1)
+    await world.request()
+    await world.work()
+    world.behavior.join(1)
+    await world.request()
+    await world.work()
+    await calm()
+    expect(world.far()).toEqual(emails(1, 2))
+    expect(world.uploads().at(-1)?.method).toBe('POST')
+  })
+
+  test.each([1, 2, 3])(
+    'twenty runs against a platform that applies in any order end as the behavior says (seed %i)',
+    async (seed) => {
+      await start({ twin: { reorder: true, seed } })
+      let state = seed * 7919
+      const random = (below: number) => {
+        state = (state * 1103515245 + 12345) % 2 ** 31
+        return state % below
+      }
+      for (let round = 0; round < 20; round += 1) {
+        for (let change = random(5); change >= 0; change -= 1) {
+          const no = 1 + random(12)
+          if (random(3) === 0) world.behavior.leave(no)
+          else world.behavior.join(no, { email: `p${no}-${random(3)}@example.com` })
+        }
+        await world.request()
+        await world.work()
+        if (random(3) === 0) world.twin.clock.advance(2_000)
+      }
+      await calm()
+      const wanted = [...world.behavior.people.values()].filter(({ member }) => member).map(({ identifiers }) => sha256(identifiers.email ?? ''))
+      expect(world.far()).toEqual(wanted.sort())
+    },
+    60_000,
+  )
+})
+
+test('C16: a removal after an addition whose outcome was unknown is said again after a quarter of an hour and after a day', async () => {
+  await start({}, 1, 2)
+  world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })
+  await world.sync()
+  world.behavior.leave(1)
+  await world.sync()
+  expect(await left()).toMatchObject([{ times: 2 }])
+  for (const times of [1, 0]) {
+    await world.database.admin(`UPDATE sync.say_again SET due_at = now()`)
+    await calm()
+    expect(await left()).toHaveLength(times)
+  }
+  expect(world.uploads().filter(({ method }) => method === 'DELETE')).toHaveLength(3)
+})
