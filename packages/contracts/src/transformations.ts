@@ -41,7 +41,7 @@ const Text = z
 const Country = z
   .string()
   .regex(/^[A-Za-z]{2}$/, 'an ISO 3166-1 alpha-2 code')
-  .transform((code) => code.toUpperCase())
+  .toUpperCase()
 
 const MAX_VALUES = 100 // of one condition
 const MAX_TRANSFORMATIONS = 20

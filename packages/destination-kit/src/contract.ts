@@ -83,7 +83,26 @@ export interface Manifest<S = unknown> {
   /** Where a person reads of the platform's own troubles. */
   readonly statusPage: string
   readonly advice: readonly { readonly title: string; readonly text: string }[]
-  readonly sizeBands: readonly { readonly upTo: number | null; readonly band: string; readonly text: string }[]
+  /** In order of size; `limitedReach`: an audience this small runs, but not everywhere, or not well. */
+  readonly sizeBands: readonly { readonly upTo: number | null; readonly band: string; readonly text: string; readonly limitedReach?: boolean }[]
+  /** Sets of identifiers under a name, to choose all at once. */
+  readonly presets?: readonly UploadPreset[]
+  readonly names?: NameRules
+  /** Days that a member stays there under these settings: `{duration}` of a name. null, or missing: for ever. */
+  memberDays?(settings: S): number | null
+}
+
+export interface UploadPreset {
+  readonly id: string
+  readonly title: string
+  readonly text: string
+  readonly identifiers: readonly IdentifierChoice[]
+}
+
+export interface NameRules {
+  readonly advice: readonly { readonly text: string; readonly example: string }[]
+  /** Words in a name or description that make the platform flag the audience. Singular, lower case. */
+  readonly flagged: readonly { readonly topic: string; readonly words: readonly string[] }[]
 }
 
 export interface Person {

@@ -77,6 +77,12 @@ const connections = {
 
 const audiences = {
   audience_unknown: entry(422, 'No such audience', 'Correct the audience id.'),
+  name_taken: entry(409, 'Another audience of this account has the name', 'Use the name in `suggestion`, or another one.'),
+  name_flagged: entry(
+    422,
+    'The platform may flag the audience for its name',
+    'Take out the words that hint at health or money: a flagged audience takes no uploads and stops its ads.',
+  ),
   audience_too_small: entry(409, 'Audience too small', 'Wait for more customers to match the behavior, or combine it with a similar one.'),
   audience_held: entry(409, 'The run is held by the brake', 'Look at the figures, then approve the run or cancel it.'),
   audience_paused: entry(409, 'The audience is paused', 'Resume it with POST /v1/audiences/{id}/resume.'),

@@ -12,8 +12,10 @@ import { audience, run } from '@audience-sync/sync-engine/schema'
 import { type AudienceRow, type RunRow, readAudience, readRun } from '@audience-sync/sync-engine/store/rows'
 import { setStatus } from '@audience-sync/sync-engine/store/status'
 import { and, eq, ne } from 'drizzle-orm'
-import { checkChoices } from './check-new.ts'
+import { checkChoices, chosenIdentifiers, invalid } from './check-new.ts'
 import { type Destinations, destinationAt, parseSettings } from './destinations.ts'
+import { claimName } from './name-taken.ts'
+import { hasTemplate } from './names.ts'
 import { wantSizeCheck } from './size-check.ts'
 import { announceAudience, findAudience, lockAudience } from './store.ts'
 
@@ -101,10 +103,15 @@ export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, de
   const row = await lockAudience(tx, audienceId)
   refuseDeleting(row)
   const { manifest } = destinationAt(destinations, row.destination)
-  const changes = Object.fromEntries(Object.entries(asked).filter(([, value]) => value !== undefined)) as Partial<typeof audience.$inferInsert>
+  const { identifierPreset: _, ...plain } = { ...asked, identifiers: chosenIdentifiers(manifest, asked) }
+  const changes = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined)) as Partial<typeof audience.$inferInsert>
   if (asked.settings) changes.settings = parseSettings(manifest, { ...(row.settings as object), ...asked.settings })
   const next = { ...row, ...changes }
   checkChoices({ manifest, name: next.name, description: next.description ?? '', identifiers: next.identifiers })
+  if (next.name !== row.name) {
+    if (hasTemplate(next.name)) throw invalid('name', 'templates are filled in when an audience is made')
+    await claimName(tx, row.accountId, next.name, manifest.limits.nameLength, row.no)
+  }
   if (Object.keys(changes).length === 0) return row
   await orm(tx).update(audience).set(changes).where(eq(audience.no, row.no))
   const contentChanged =

@@ -8,6 +8,8 @@ import { run } from '@audience-sync/sync-engine/schema'
 import type { AudienceRow, RunRow } from '@audience-sync/sync-engine/store/rows'
 import { desc, sql } from 'drizzle-orm'
 import type { Destinations } from './destinations.ts'
+import { flaggedIn } from './names.ts'
+import { wordsOf } from './reasons.ts'
 import { runsJson } from './run-json.ts'
 import { standingOf } from './status.ts'
 import { openRuns } from './store.ts'
@@ -72,6 +74,7 @@ function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | 
     size: { behavior: row.sizeBehavior, eligible: row.sizeEligible, destination: row.sizeDestination, asOf: row.sizeAsOf?.toISOString() ?? null },
     matchRate: matchRate(row),
     sizeAdvice: sizeAdvice(row, destinations),
+    nameWarnings: nameWarnings(row, destinations),
     lastRun,
     nextRunAt: rests ? null : (nextSlot(schedule, now)?.toISOString() ?? null),
     createdAt: row.createdAt.toISOString(),
@@ -88,5 +91,8 @@ function sizeAdvice({ destination, sizeDestination, sizeEligible }: AudienceRow,
   const size = sizeDestination ?? sizeEligible
   if (size === null) return null
   const band = destinations.get(destination)?.manifest.sizeBands.find(({ upTo }) => upTo === null || size <= upTo)
-  return band ? { band: band.band, text: band.text } : null
+  return band ? { band: band.band, text: band.text, limitedReach: band.limitedReach ?? false } : null
 }
+
+const nameWarnings = (row: AudienceRow, destinations: Destinations): Audience['nameWarnings'] =>
+  flaggedIn(row, destinations.get(row.destination)?.manifest.names).map((found) => ({ ...wordsOf('name_flagged'), ...found, words: [...found.words] }))

@@ -6,10 +6,12 @@ import { groupsMended, type Transformation } from '@audience-sync/contracts/tran
 import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { type Destinations, parseSettings } from './destinations.ts'
+import { fillName, flaggedIn } from './names.ts'
 import type { Account, Behavior, Peers } from './peers.ts'
 
 export interface CheckedAudience {
-  readonly asked: NewAudience
+  /** With the name filled in, and the identifiers of the preset. */
+  readonly asked: NewAudience & { readonly identifiers: string[] }
   readonly manifest: Manifest
   /** With the destination's defaults filled in. */
   readonly settings: Record<string, unknown>
@@ -34,6 +36,17 @@ export function groupsOf(identifiers: readonly string[], transformations: readon
 export const invalid = (path: string, message: string) =>
   new AppError('validation_failed', 'The body is not valid.', { extra: { errors: [{ in: 'body', path, message }] } })
 
+/** What was chosen, by itself or by a preset; undefined: nothing was. */
+export function chosenIdentifiers(
+  { presets = [], title }: Manifest,
+  { identifiers, identifierPreset }: { identifiers?: IdentifierChoice[] | undefined; identifierPreset?: string | undefined },
+): IdentifierChoice[] | undefined {
+  if (identifierPreset === undefined) return identifiers
+  const preset = presets.find(({ id }) => id === identifierPreset)
+  if (!preset) throw invalid('identifierPreset', `${title} has ${presets.length === 0 ? 'none' : presets.map(({ id }) => id).join(', ')}`)
+  return [...preset.identifiers]
+}
+
 /** Refuses what the destination would not take. */
 export function checkChoices({
   manifest,
@@ -53,24 +66,30 @@ export function checkChoices({
   if (description.length > limits.descriptionLength) throw invalid('description', `at most ${limits.descriptionLength} characters at ${title}`)
 }
 
-export async function checkNew(peers: Peers, destinations: Destinations, tenantId: string, asked: NewAudience): Promise<CheckedAudience> {
+const UNCHOSEN: readonly IdentifierChoice[] = ['email', 'phone']
+
+/** `strict`: words that the platform may flag are refused, not only shown. */
+export async function checkNew(peers: Peers, destinations: Destinations, tenantId: string, asked: NewAudience, strict: boolean): Promise<CheckedAudience> {
   const manifest = destinations.get(asked.destination)?.manifest
   if (!manifest) throw invalid('destination', `one of ${[...destinations.keys()].join(', ')}`)
-  checkChoices({ manifest, ...asked })
   const settings = parseSettings(manifest, asked.settings)
+  const identifiers = chosenIdentifiers(manifest, asked) ?? [...UNCHOSEN]
   const minimumSize = asked.minimumSize ?? manifest.minimumSize
 
   const [behaviorId, accountId] = [uuidOf('behavior', asked.behaviorId), uuidOf('account', asked.accountId)]
   const [behavior, account] = await Promise.all([behaviorId && peers.behavior(tenantId, behaviorId), accountId && peers.account(tenantId, accountId)])
   if (!behaviorId || !behavior) throw new AppError('behavior_unknown', 'There is no behavior with that id.')
   if (!accountId || !account) throw new AppError('account_unknown', 'There is no account with that id.')
+  const name = nameOf(asked, behavior, manifest, settings)
+  checkChoices({ manifest, name, description: asked.description, identifiers })
+  if (strict) refuseFlagged(manifest, { name, description: asked.description })
   checkAccount(account, asked.destination)
   const connectionId = uuidOf('connection', account.connectionId)
   if (!connectionId) throw new AppError('service_unavailable', 'connections answered without a connection.')
 
-  const { eligible } = await peers.eligible(tenantId, behaviorId, manifest.purpose(settings), groupsOf(asked.identifiers, asked.transformations), minimumSize)
+  const { eligible } = await peers.eligible(tenantId, behaviorId, manifest.purpose(settings), groupsOf(identifiers, asked.transformations), minimumSize)
   return {
-    asked,
+    asked: { ...asked, name, identifiers },
     manifest,
     settings,
     minimumSize,
@@ -78,9 +97,21 @@ export async function checkNew(peers: Peers, destinations: Destinations, tenantI
     accountId,
     connectionId,
     accountExternalId: account.externalId,
-    members: (behavior as Behavior).members,
+    members: behavior.members,
     eligible,
   }
+}
+
+function nameOf({ name, purpose, schedule }: NewAudience, behavior: Behavior, manifest: Manifest, settings: unknown): string {
+  const memberDays = manifest.memberDays?.(settings) ?? null
+  const filled = fillName(name, { behavior: behavior.name, purpose, memberDays, now: new Date(), timeZone: schedule.timeZone })
+  if ('problem' in filled) throw invalid('name', filled.problem)
+  return filled.name
+}
+
+function refuseFlagged({ names, title }: Manifest, texts: { name: string; description: string }): void {
+  const words = flaggedIn(texts, names).flatMap((found) => found.words)
+  if (words.length > 0) throw new AppError('name_flagged', `${title} may flag an audience for: ${words.join(', ')}.`)
 }
 
 function checkAccount(account: Account, destination: string): void {

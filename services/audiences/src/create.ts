@@ -7,12 +7,14 @@ import { requestRun } from '@audience-sync/sync-engine/requests'
 import { audience } from '@audience-sync/sync-engine/schema'
 import { type AudienceRow, readAudience } from '@audience-sync/sync-engine/store/rows'
 import type { CheckedAudience } from './check-new.ts'
+import { claimName } from './name-taken.ts'
 import { wantSizeCheck } from './size-check.ts'
 import { announceAudience } from './store.ts'
 import { defaultCountryOf } from './tenant-default.ts'
 
 export async function createAudience(tx: Tx, tenantId: string, checked: CheckedAudience, campaignRef: string | null): Promise<AudienceRow> {
-  const { asked, settings, minimumSize, eligible } = checked
+  const { asked, manifest, settings, minimumSize, eligible } = checked
+  await claimName(tx, checked.accountId, asked.name, manifest.limits.nameLength)
   const tooSmall = eligible < minimumSize
   const row = await insert(tx, {
     id: newUuid(),

@@ -2,6 +2,7 @@
 import type { Destination, Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { z } from 'zod'
+import { templates } from './names.ts'
 
 export type Destinations = ReadonlyMap<string, Destination>
 
@@ -33,7 +34,13 @@ export const describe = (manifest: Manifest) => ({
   limits: { ...manifest.limits },
   minimumSize: manifest.minimumSize,
   quotas: manifest.quotas.map(({ id, scope, capacity, decaySeconds }) => ({ id, scope, capacity: { ...capacity }, decaySeconds })),
-  sizeBands: [...manifest.sizeBands],
+  sizeBands: manifest.sizeBands.map((band) => ({ limitedReach: false, ...band })),
+  presets: (manifest.presets ?? []).map((preset) => ({ ...preset, identifiers: [...preset.identifiers] })),
+  names: {
+    templates: templates.map((name) => `{${name}}`),
+    advice: [...(manifest.names?.advice ?? [])],
+    flagged: (manifest.names?.flagged ?? []).map(({ topic, words }) => ({ topic, words: [...words] })),
+  },
   advice: [...manifest.advice],
   statusPage: manifest.statusPage,
 })

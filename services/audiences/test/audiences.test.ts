@@ -92,7 +92,7 @@ describe('creation', () => {
     const accountId = rig.account()
     const adopt = { externalId: '2384' }
     expect(await rig.audience({ accountId, adopt })).toMatchObject({ externalId: '2384', adopted: true })
-    expect(await rig.call('POST', '/v1/audiences', body({ accountId, adopt }))).toMatchObject({ status: 409, body: { code: 'conflict' } })
+    expect(await rig.call('POST', '/v1/audiences', body({ accountId, adopt, name: 'Other' }))).toMatchObject({ status: 409, body: { code: 'conflict' } })
   })
 
   test('from a campaign, and found by it', async () => {

@@ -22,7 +22,22 @@ export const Choices = z
   .min(1)
   .refine((list) => new Set(list).size === list.length, 'each identifier once')
   .meta({ description: 'which identifiers may leave' })
-const RetryPolicy = z.strictObject({ attempts: z.int().min(1).max(20).default(8), windowHours: z.int().min(1).max(168).default(24) })
+const RetryPolicy = z
+  .strictObject({
+    attempts: z.int().min(1).max(20).default(8).meta({ description: 'of one call, within a run' }),
+    windowHours: z.int().min(1).max(168).default(24).meta({ description: 'from a run’s start; what is not known by then is left to the next run' }),
+    backoffSeconds: z
+      .int()
+      .min(1)
+      .max(300)
+      .optional()
+      .meta({ description: 'first pause after a failed call; it doubles, up to five minutes. The installation’s own unless given' }),
+  })
+  .meta({ description: 'for calls that fail or are not answered; waiting for the platform’s limits costs no attempt' })
+const Preset = z.string().max(64).meta({ description: 'in place of `identifiers`: one of the destination’s presets' })
+/** Either the identifiers or a preset. */
+const oneChoice = ({ identifiers, identifierPreset }: { identifiers?: unknown; identifierPreset?: unknown }) => !identifiers || !identifierPreset
+const ONE_CHOICE = { error: 'either identifiers or identifierPreset', path: ['identifierPreset'] }
 const Brake = z
   .strictObject({ sharePercent: z.int().min(1).max(100).default(30), minimum: count.max(1_000_000_000).default(100) })
   .meta({ description: 'a run that would remove more than this share, and at least `minimum` people, is held' })
@@ -35,12 +50,13 @@ export const NewAudience = z
     behaviorId: zId('behavior'),
     destination: z.string().max(64).meta({ example: 'meta' }),
     accountId: zId('account'),
-    name: Name,
+    name: Name.meta({ description: '`{behavior}`, `{quarter}`, `{purpose}`, `{duration}` and `{date}` are filled in' }),
     description: z.string().max(2_000).default(''),
     purpose: AudiencePurpose.default('targeting'),
     start: z.boolean().default(true).meta({ description: 'the first run begins at once, whatever the schedule' }),
     schedule: Schedule.prefault({ frequency: 'daily' }),
-    identifiers: Choices.default(['email', 'phone']),
+    identifiers: Choices.optional().meta({ description: 'which identifiers may leave; e-mail and phone unless given' }),
+    identifierPreset: Preset.optional(),
     transformations: Transformations.default([]),
     retryPolicy: RetryPolicy.prefault({}),
     brake: Brake.prefault({}),
@@ -52,6 +68,7 @@ export const NewAudience = z
       .meta({ description: 'an audience that exists at the destination: it is kept in step and never deleted by us' }),
     settings: Settings.default({}),
   })
+  .refine(oneChoice, ONE_CHOICE)
   .meta({ id: 'NewAudience' })
 export type NewAudience = z.infer<typeof NewAudience>
 
@@ -62,12 +79,14 @@ export const AudiencePatch = z
     purpose: AudiencePurpose.optional(),
     schedule: Schedule.optional(),
     identifiers: Choices.optional(),
+    identifierPreset: Preset.optional(),
     transformations: Transformations.optional(),
     retryPolicy: RetryPolicy.optional(),
     brake: Brake.optional(),
     minimumSize: MinimumSize.optional(),
     settings: Settings.optional().meta({ description: 'merged into the settings as they are' }),
   })
+  .refine(oneChoice, ONE_CHOICE)
   .meta({ id: 'AudiencePatch' })
 export type AudiencePatch = z.infer<typeof AudiencePatch>
 
@@ -110,7 +129,19 @@ export const Audience = z
       asOf: time.nullable(),
     }),
     matchRate: z.number().min(0).max(1).nullable().meta({ description: 'the destination’s size against ours, where the destination tells one' }),
-    sizeAdvice: z.object({ band: z.string(), text: z.string() }).nullable(),
+    sizeAdvice: z.object({ band: z.string(), text: z.string(), limitedReach: z.boolean() }).nullable(),
+    nameWarnings: z
+      .array(
+        z.object({
+          code: z.string(),
+          field: z.enum(['name', 'description']),
+          topic: z.string(),
+          words: z.array(z.string()),
+          title: z.string(),
+          solution: z.string(),
+        }),
+      )
+      .meta({ description: 'words of name and description that the platform may take offence at' }),
     lastRun: Run.nullable(),
     nextRunAt: time.nullable(),
     createdAt: time,

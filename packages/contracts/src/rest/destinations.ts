@@ -17,7 +17,17 @@ export const DestinationInfo = z
     limits: z.record(z.string(), z.int()),
     minimumSize: count,
     quotas: z.array(z.object({ id: z.string(), scope: z.string(), capacity: z.record(z.string(), z.number()), decaySeconds: z.int() })),
-    sizeBands: z.array(z.object({ upTo: z.int().nullable(), band: z.string(), text: z.string() })),
+    sizeBands: z.array(z.object({ upTo: z.int().nullable(), band: z.string(), text: z.string(), limitedReach: z.boolean() })),
+    presets: z
+      .array(z.object({ id: z.string(), title: z.string(), text: z.string(), identifiers: z.array(z.string()) }))
+      .meta({ description: 'sets of identifiers that `identifierPreset` of an audience chooses at once' }),
+    names: z.object({
+      templates: z.array(z.string()).meta({ description: 'filled in when an audience is made' }),
+      advice: z.array(z.object({ text: z.string(), example: z.string() })),
+      flagged: z
+        .array(z.object({ topic: z.string(), words: z.array(z.string()) }))
+        .meta({ description: 'words that make the platform flag an audience; an audience that has some says so in `nameWarnings`' }),
+    }),
     advice: z.array(z.object({ title: z.string(), text: z.string() })),
     statusPage: z.string(),
   })

@@ -86,6 +86,32 @@ const customAudience: QuotaDefinition = {
   decaySeconds: 3_600,
 }
 
+const identifiers = ['email', 'phone', 'name', 'address', 'gender', 'birthDate', 'mobileAdId', 'externalId'] as const
+
+const nameAdvice = [
+  { text: 'Include the behavior’s name', example: '[Behavior] - {behavior} - {quarter}' },
+  { text: 'Add a date or version', example: 'Custom - {behavior} - {date}' },
+  { text: 'Specify the purpose', example: '{purpose} - {behavior}' },
+]
+
+/** Meta scans name and description for hints at health and financial status (vendors/meta.md §4.1); its own list is not published. */
+const flaggedWords = [
+  {
+    topic: 'health',
+    words:
+      'addiction|allergy|cancer|depression|diabetes|diabetic|disability|disease|disorder|hiv|illness|medical condition|medication|mental health|obese|obesity|overweight|patient|pregnancy|pregnant|therapy|weight loss'.split(
+        '|',
+      ),
+  },
+  {
+    topic: 'financial status',
+    words:
+      'bad credit|bankrupt|bankruptcy|credit rating|credit score|debt|high income|insolvent|loan|low income|mortgage|net worth|payday|salary|unemployed|wealthy'.split(
+        '|',
+      ),
+  },
+]
+
 export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
   id: 'meta',
   title: 'Meta Custom Audiences',
@@ -93,7 +119,7 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
   origin: 'https://graph.facebook.com',
   settings: MetaSettings,
   keys,
-  identifiers: ['email', 'phone', 'name', 'address', 'gender', 'birthDate', 'mobileAdId', 'externalId'],
+  identifiers,
   purpose: (settings) => (settings.limitedDataUse ? 'ads_ldu' : 'ads'),
   sends: (settings) => ({ value: settings.valueBased, consent: settings.limitedDataUse }),
   limits: {
@@ -107,6 +133,8 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
   quotas: [apiScore, customAudience],
   keepsOrder: false,
   applies: 'settle',
+  // A third of the time is left for whatever keeps a run from ending.
+  renewAfterDays: ({ retentionDays }) => (retentionDays === undefined ? null : Math.floor((retentionDays * 2) / 3)),
   sessions: 'run',
   normaliserVersion: 1,
   statusPage: 'https://metastatus.com/',
@@ -116,13 +144,27 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
     { title: 'Manual sync', text: 'For one-time campaigns, or when you want full control over updates.' },
     {
       title: 'Names',
-      text: 'Include the behavior, a date or version, and the purpose: "Retargeting - Recent Browsers". Meta flags names that hint at health or money.',
+      text: 'Include the behavior, a date or version, and the purpose. Meta flags names that hint at health or money.',
     },
     { title: 'Patience', text: 'Meta usually shows a change within 24 hours, later after many removals.' },
   ],
   sizeBands: [
-    { upTo: 999, band: 'too_small', text: 'Consider combining related behaviors, or using lookalikes.' },
+    { upTo: 999, band: 'too_small', text: 'Limited reach: consider combining related behaviors, or using lookalikes.', limitedReach: true },
     { upTo: 50_000, band: 'ideal', text: 'A good size for targeted campaigns with good reach.' },
     { upTo: null, band: 'large', text: 'Consider splitting into more specific behaviors for better targeting.' },
   ],
+  presets: [
+    { id: 'email', title: 'E-mail only', text: 'Fastest, and good match rates.', identifiers: ['email'] },
+    { id: 'email_phone', title: 'E-mail and phone', text: 'Higher match rates, for customers who are mobile first.', identifiers: ['email', 'phone'] },
+    { id: 'email_phone_address', title: 'E-mail, phone and address', text: 'Highest match rates.', identifiers: ['email', 'phone', 'address'] },
+    {
+      id: 'email_name_address',
+      title: 'E-mail, name and postal code',
+      text: 'Enhanced matching where phone numbers are few.',
+      identifiers: ['email', 'name', 'address'],
+    },
+    { id: 'all', title: 'All that Meta takes', text: 'Every identifier of the customer leaves, hashed where Meta takes it hashed.', identifiers },
+  ],
+  names: { advice: nameAdvice, flagged: flaggedWords },
+  memberDays: ({ retentionDays }) => retentionDays ?? null,
 })

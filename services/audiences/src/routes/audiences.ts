@@ -31,6 +31,10 @@ const ListQuery = zPage.extend({
   campaignRef: z.string().max(256).optional(),
 })
 
+const CreateQuery = z.strictObject({
+  strict: z.enum(['true', 'false']).default('false').meta({ description: 'refuse a name that the platform may flag, in place of a warning' }),
+})
+
 /** A run with the id of its audience, as JSON. */
 export async function runJsonOf(tx: Tx, row: RunRow): Promise<z.output<typeof Run>> {
   const { rows } = await tx.query<{ no: number; id: string }>('SELECT no, id FROM audience WHERE no = $1', [row.audienceNo])
@@ -43,9 +47,9 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
   const refreshTogether = together<z.output<typeof Run>>()
 
   /** The peers are asked before the transaction; a refusal counts only if there is no earlier answer to repeat. */
-  async function create(request: FastifyRequest, reply: FastifyReply, asked: NewAudience, campaignRef: string | null): Promise<void> {
+  async function create(request: FastifyRequest, reply: FastifyReply, asked: NewAudience, campaignRef: string | null, strict: boolean): Promise<void> {
     const { tenantId } = request.auth
-    const checked: Promise<CheckedAudience> = checkNew(peers, destinations, tenantId, asked)
+    const checked: Promise<CheckedAudience> = checkNew(peers, destinations, tenantId, asked, strict)
     await checked.catch(() => {})
     await idempotent(db, request, reply, async (tx) => {
       const row = await createAudience(tx, tenantId, await checked, campaignRef)
@@ -55,8 +59,8 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
 
   app.post(
     '/v1/audiences',
-    { config: write, schema: { tags, summary: 'Export a behavior to an account', body: NewAudience, response: { 201: Audience } } },
-    (request, reply) => create(request, reply, request.body, null),
+    { config: write, schema: { tags, summary: 'Export a behavior to an account', querystring: CreateQuery, body: NewAudience, response: { 201: Audience } } },
+    (request, reply) => create(request, reply, request.body, null, request.query.strict === 'true'),
   )
 
   app.post(
@@ -67,11 +71,12 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
         tags,
         summary: 'Export a behavior from a campaign',
         params: z.object({ campaignRef: z.string().min(1).max(100) }),
+        querystring: CreateQuery,
         body: NewAudience,
         response: { 201: Audience },
       },
     },
-    (request, reply) => create(request, reply, request.body, request.params.campaignRef),
+    (request, reply) => create(request, reply, request.body, request.params.campaignRef, request.query.strict === 'true'),
   )
 
   app.get(
