@@ -1,6 +1,8 @@
 /** What only platforms other than Meta do: late words on accepted batches, answers that count or pass over rows, quotas of everybody. */
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
+import { leaveRenewals } from '../src/worker/renew.ts'
+import { requestRepeats } from '../src/worker/repeat.ts'
 import { type AnswersSide, answersSide } from './destinations/answers.ts'
 import { type SettlesSide, settlesSide } from './destinations/settles.ts'
 import { type SidedWorld, type WorldOptions, worldAround } from './world.ts'
@@ -8,6 +10,7 @@ import { type SidedWorld, type WorldOptions, worldAround } from './world.ts'
 const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
 const address = (no: number) => `p${no}@example.com`
 const MINUTE_MS = 60_000
+const DAY_MS = 86_400_000
 const EVERY_PURPOSE = ['ads', 'ads_ldu', 'crm'] as const
 
 let world: SidedWorld
@@ -72,6 +75,24 @@ describe('a platform that works on jobs', () => {
     ])
     await world.sync()
     expect(side.members()).toEqual(there(1, 2, 3))
+  })
+
+  test.each(['leaves', 'objects'])('C4: jobs are worked off last first: whoever %s meanwhile is gone in the end all the same', async (how) => {
+    await start({}, 1, 2)
+    side.reversed = true
+    await world.request()
+    await world.work()
+    if (how === 'leaves') world.behavior.leave(1)
+    else world.behavior.suppress(1, [...EVERY_PURPOSE])
+    await world.suppressions()
+    await world.request()
+    await world.work()
+    await world.settle()
+    expect(side.members()).toEqual(there(1, 2))
+    expect(await requestRepeats(world.engine)).toBe(true)
+    await world.work()
+    await world.settle()
+    expect(side.members()).toEqual(there(2))
   })
 
   test('R1: whose removal was refused late stays in the ledger, and is removed by the same keys in the next run', async () => {
@@ -186,6 +207,34 @@ describe('a platform that works on jobs', () => {
     expect(await world.database.admin('SELECT quota, scope, blocked_until > now() AS blocked FROM sync.quota WHERE blocked_until IS NOT NULL')).toEqual([
       { quota: 'project_writes', scope: '', blocked: true },
     ])
+  })
+
+  test('memberships that the platform forgets are added again before it does, and only of those who are still wanted', async () => {
+    await start({}, 1, 2, 3)
+    await world.sync()
+    const first = side.uploads().length
+    await leaveRenewals(world.engine)
+    expect(await requestRepeats(world.engine)).toBe(false)
+    side.advance(21 * DAY_MS)
+    await world.database.admin(`UPDATE sync.batch SET accepted_at = accepted_at - interval '21 days'`)
+    world.behavior.leave(3)
+    await leaveRenewals(world.engine)
+    expect(await requestRepeats(world.engine)).toBe(true)
+    await world.work()
+    await world.settle()
+    expect(
+      side
+        .uploads()
+        .slice(first)
+        .map(({ operation }) => operation)
+        .sort(),
+    ).toEqual(['add', 'remove'])
+    side.advance(21 * DAY_MS)
+    expect(side.members()).toEqual(there(1, 2))
+    const [heal] = await world.database.admin<{ no: number }>(`SELECT no FROM sync.run WHERE trigger = 'heal'`)
+    expect(await countsOf(heal?.no ?? 0)).toMatchObject({ planned: 1, removed: 1, replaced: 0 })
+    await leaveRenewals(world.engine)
+    expect(await world.database.admin('SELECT FROM sync.say_again')).toEqual([])
   })
 
   test('a person becomes a contact before a list can hold them, and a removal makes nobody one', async () => {

@@ -71,6 +71,8 @@ export interface SettlesSide extends Side {
   failing: number
   /** The next jobs never end. */
   stuck: number
+  /** Jobs that end together are worked off last first. */
+  reversed: boolean
   readonly reads: { jobs: number }
   contacts(): number
   now(): number
@@ -109,7 +111,7 @@ export function settlesSide(): SettlesSide {
 
   const outcomes = new Map<string, Settled>()
   function work(): void {
-    for (const [id, job] of jobs) {
+    for (const [id, job] of side.reversed ? [...jobs].reverse() : [...jobs]) {
       if (job.ended || job.endsAt > clock) continue
       job.ended = true
       if (side.failing > 0) {
@@ -210,6 +212,7 @@ export function settlesSide(): SettlesSide {
     lateUnnamed: 0,
     failing: 0,
     stuck: 0,
+    reversed: false,
     reads: { jobs: 0 },
     contacts: () => contacts.size,
     now: () => clock,
