@@ -1,7 +1,7 @@
 /** A service as a process of its own: started, waited for until it is ready, asked for its memory, stopped. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@audience-sync/infra/postgres/server'
@@ -13,8 +13,12 @@ const POLL_MS = 50
 
 export interface Process {
   readonly url: string
-  /** Highest resident memory so far, in MB, as the kernel counts it; NaN where there is no /proc. */
+  /** Highest resident memory since `forgetPeak`, or the start, in MB, as the kernel counts it; NaN where there is no /proc. */
   peakMb(): number
+  /** From now on: what starting up took is another question than what the work takes. */
+  forgetPeak(): void
+  /** Processor time so far, in seconds: hardly moved by whatever else the machine does. */
+  cpuSeconds(): number
   stop(): Promise<void>
 }
 
@@ -53,7 +57,14 @@ export async function startProcess(
   })
   return {
     url,
-    peakMb: () => peakOf(child.pid),
+    peakMb: () => Number(/VmHWM:\s+(\d+) kB/.exec(proc(child.pid, 'status'))?.[1]) / 1024,
+    forgetPeak() {
+      if (process.platform === 'linux') writeFileSync(`/proc/${child.pid}/clear_refs`, '5')
+    },
+    cpuSeconds() {
+      const [user = Number.NaN, system = Number.NaN] = proc(child.pid, 'stat').split(') ')[1]?.split(' ').slice(11, 13).map(Number) ?? []
+      return (user + system) / TICKS
+    },
     async stop() {
       await stopChild(child)
       process.removeListener('exit', kill)
@@ -61,11 +72,13 @@ export async function startProcess(
   }
 }
 
-function peakOf(pid: number | undefined): number {
+const TICKS = 100 // a second, on every Linux that Node runs on
+
+function proc(pid: number | undefined, file: string): string {
   try {
-    return Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8')
   } catch {
-    return Number.NaN
+    return ''
   }
 }
 
