@@ -165,6 +165,7 @@ CREATE TABLE "quota" (
 	"level" double precision DEFAULT 0 NOT NULL,
 	"as_of" timestamp with time zone DEFAULT now() NOT NULL,
 	"percent" double precision,
+	"low" boolean DEFAULT false NOT NULL,
 	"blocked_until" timestamp with time zone,
 	"tier" text,
 	CONSTRAINT "quota_destination_no_quota_scope_pk" PRIMARY KEY("destination_no","quota","scope")

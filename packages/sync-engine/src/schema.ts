@@ -414,6 +414,8 @@ export const quota = pgTable(
     asOf: at('as_of').notNull().defaultNow(),
     /** The platform's own percentage, last heard. */
     percent: doublePrecision('percent'),
+    /** That figure passed 80 % and has not been below 60 % since. */
+    low: boolean('low').notNull().default(false),
     blockedUntil: at('blocked_until'),
     tier: text('tier'),
   },

@@ -25,6 +25,7 @@ import {
   MembershipChangedSchema,
 } from './gen/audience_sync/events/v1/ingest_pb.ts'
 import { ConnectionChangedSchema, TenantChangedSchema } from './gen/audience_sync/events/v1/installation_pb.ts'
+import { QuotaLowSchema } from './gen/audience_sync/events/v1/quota_pb.ts'
 import { SyncAcceptedSchema, SyncCancelledSchema, SyncCompletedSchema, SyncFailedSchema, SyncStartedSchema } from './gen/audience_sync/events/v1/sync_pb.ts'
 
 export interface Topic<M extends Message> {
@@ -58,6 +59,7 @@ export const topics = {
   behaviorMemberEntered: topic('behavior.member.entered', BehaviorMemberEnteredSchema),
   behaviorMemberExited: topic('behavior.member.exited', BehaviorMemberExitedSchema),
   connectionChanged: topic('connection.changed', ConnectionChangedSchema),
+  quotaLow: topic('quota.low', QuotaLowSchema),
   tenantChanged: topic('tenant.changed', TenantChangedSchema),
 } as const
 

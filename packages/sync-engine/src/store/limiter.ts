@@ -10,6 +10,8 @@ const SLOW_PERCENT = 75 // vendors/meta.md §1.1: slow down from here …
 const STOP_PERCENT = 95 // … and stop here, because calling while throttled lengthens the block
 const SLOW_BLOCK_MS = 5_000 // between two calls once the platform says 75 %
 const STOP_BLOCK_MS = 60_000 // where the platform does not say when it regains
+const LOW_PERCENT = 80 // told from here, in time to spread what is left …
+const ROOM_PERCENT = 60 // … and once only until there was room again: use swings by some percent with each call
 const UNKNOWN_TIER = ''
 
 export const scopeOf = (definition: QuotaDefinition, accountExternalId: string): string => (definition.scope === 'account' ? accountExternalId : '')
@@ -63,13 +65,18 @@ export async function block(tx: Tx, destinationNo: number, definition: QuotaDefi
   )
 }
 
-/** What an answer's headers said. */
-export async function heed(tx: Tx, destinationNo: number, definition: QuotaDefinition, accountExternalId: string, usage: Usage): Promise<void> {
+/** What an answer's headers said. Answers whether the quota has just become low. */
+export async function heed(tx: Tx, destinationNo: number, definition: QuotaDefinition, accountExternalId: string, usage: Usage): Promise<boolean> {
+  const key = [destinationNo, definition.id, scopeOf(definition, accountExternalId)]
+  const { rows } = await tx.query<{ low: boolean }>('SELECT low FROM quota WHERE destination_no = $1 AND quota = $2 AND scope = $3 FOR UPDATE', key)
+  const wasLow = rows[0]?.low ?? false
+  const low = usage.percent >= (wasLow ? ROOM_PERCENT : LOW_PERCENT)
   const forMs = usage.regainAfterMs || (usage.percent >= STOP_PERCENT ? STOP_BLOCK_MS : usage.percent >= SLOW_PERCENT ? SLOW_BLOCK_MS : 0)
   await tx.query(
-    `INSERT INTO quota (destination_no, quota, scope, capacity, percent, tier) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (destination_no, quota, scope) DO UPDATE SET percent = $5, tier = coalesce($6, quota.tier)`,
-    [destinationNo, definition.id, scopeOf(definition, accountExternalId), capacityOf(definition, usage.tier ?? null), usage.percent, usage.tier ?? null],
+    `INSERT INTO quota (destination_no, quota, scope, capacity, percent, tier, low) VALUES ($1, $2, $3, $4, $5, $6, $7)
+     ON CONFLICT (destination_no, quota, scope) DO UPDATE SET percent = $5, tier = coalesce($6, quota.tier), low = $7`,
+    [...key, capacityOf(definition, usage.tier ?? null), usage.percent, usage.tier ?? null, low],
   )
   if (forMs > 0 && usage.percent >= SLOW_PERCENT) await block(tx, destinationNo, definition, accountExternalId, forMs)
+  return low && !wasLow
 }

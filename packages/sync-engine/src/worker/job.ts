@@ -3,15 +3,20 @@
  * Calls are collected while they happen and stored with the outcome they led to.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
+import { topics } from '@audience-sync/contracts/events/topics'
+import { publicId } from '@audience-sync/contracts/ids'
 import type { Grant } from '@audience-sync/contracts/internal/grants'
 import { type IdentifierChoice, identifierChoices } from '@audience-sync/contracts/people'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { Tx } from '@audience-sync/db/database'
 import { type CallRecord, type Context, DestinationError, type Failure, type SendConfig, type Usage } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
+import { publish } from '@audience-sync/events/outbox'
 import { traceId } from '@audience-sync/service/otel'
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { BACKOFF_CAP_MS } from '../options.ts'
 import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
+import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
 import { block, heed, take } from '../store/limiter.ts'
 import type { AudienceRow } from '../store/rows.ts'
@@ -97,6 +102,7 @@ export function contextOf(job: Speaker, grant: Grant): Context {
     callTimeoutMs: Math.min(job.engine.options.callMs, job.engine.options.leaseMs * 0.6),
     onCall: (record) => job.calls.push(record),
     onUsage: (usage) => job.usages.push(usage),
+    alone: (what, work) => alone(job.engine.db, [job.engine.destinationNo, grant.accountExternalId, what], job.lease.signal, work),
   }
 }
 
@@ -130,9 +136,24 @@ export async function storeCalls(tx: Tx, job: Speaker, runNo: number | null, bat
   if (runNo !== null && calls.length > 0) await tx.query('UPDATE run SET api_calls = api_calls + $2 WHERE no = $1', [runNo, calls.length])
   for (const usage of usages) {
     const definition = engine.destination.manifest.quotas.find(({ id }) => id === usage.quota)
-    if (definition) await heed(tx, engine.destinationNo, definition, audience.accountExternalId, usage)
+    if (definition && (await heed(tx, engine.destinationNo, definition, audience.accountExternalId, usage))) await tellLow(tx, job, usage)
   }
 }
+
+/** The tenant whose call it was is told; an account of several tenants is rare, and each meets it. */
+const tellLow = (tx: Tx, { audience }: Speaker, { quota, percent, regainAfterMs }: Usage): Promise<unknown> =>
+  publish(tx, {
+    topic: topics.quotaLow,
+    tenantId: audience.tenantId,
+    key: audience.accountId,
+    message: {
+      accountId: publicId('account', audience.accountId),
+      destination: audience.destination,
+      quota,
+      percent,
+      ...(regainAfterMs && { until: timestampFromDate(new Date(Date.now() + regainAfterMs)) }),
+    },
+  })
 
 /** Full jitter (F10). */
 export const backoffMs = ({ options, random }: Engine, attempt: number): number =>
