@@ -16,7 +16,6 @@ import { traceId } from '@audience-sync/service/otel'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { BACKOFF_CAP_MS } from '../options.ts'
 import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
-import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
 import { block, heed, take } from '../store/limiter.ts'
 import type { AudienceRow } from '../store/rows.ts'
@@ -102,7 +101,6 @@ export function contextOf(job: Speaker, grant: Grant): Context {
     callTimeoutMs: Math.min(job.engine.options.callMs, job.engine.options.leaseMs * 0.6),
     onCall: (record) => job.calls.push(record),
     onUsage: (usage) => job.usages.push(usage),
-    alone: (what, work) => alone(job.engine.db, [job.engine.destinationNo, grant.accountExternalId, what], job.lease.signal, work),
   }
 }
 
