@@ -33,7 +33,7 @@ const RetryPolicy = z
       .optional()
       .meta({ description: 'first pause after a failed call; it doubles, up to five minutes. The installation’s own unless given' }),
   })
-  .meta({ description: 'for calls that fail or are not answered; waiting for the platform’s limits costs no attempt' })
+  .meta({ description: 'for calls that fail or are not answered' })
 const Preset = z.string().max(64).meta({ description: 'in place of `identifiers`: one of the destination’s presets' })
 /** Either the identifiers or a preset. */
 const oneChoice = ({ identifiers, identifierPreset }: { identifiers?: unknown; identifierPreset?: unknown }) => !identifiers || !identifierPreset

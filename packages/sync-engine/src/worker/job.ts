@@ -154,8 +154,8 @@ const tellLow = (tx: Tx, { audience }: Speaker, { quota, percent, regainAfterMs 
   })
 
 /** Full jitter (F10). */
-export const backoffMs = ({ options, random }: Engine, attempt: number): number =>
-  Math.ceil(random() * Math.min(BACKOFF_CAP_MS, options.backoffMs * 2 ** attempt))
+export const backoffMs = ({ options, random }: Engine, attempt: number, firstMs = options.backoffMs): number =>
+  Math.ceil(random() * Math.min(BACKOFF_CAP_MS, firstMs * 2 ** attempt))
 
 const BUSY_MS = 60_000 // the platform works on the audience: it takes minutes rather than seconds
 const BLOCKED_MS = 3_600_000 // vendors/meta.md §2: retry after hours at most

@@ -6,8 +6,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Grant } from '@audience-sync/contracts/internal/grants'
 import type { Tx } from '@audience-sync/db/database'
 import { type Accepted, DestinationError, type Failure, type RowRejection } from '@audience-sync/destination-kit/contract'
-import { REJECTED_TRIES, UNKNOWN_TRIES } from '../options.ts'
+import { REJECTED_TRIES } from '../options.ts'
 import { peopleOfRows } from '../pure/payload.ts'
+import { firstPauseMs, givesUp, type StoredPolicy } from '../pure/retry-policy.ts'
 import { forgetRemoved, leave, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
@@ -154,11 +155,11 @@ async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Gran
   switch (failure.kind) {
     case 'unknown':
       await moved(job, run, batch, 'unknown', failure)
-      return again(job, failure, attempt)
+      return again(job, run, failure, attempt)
     case 'unavailable':
       // Surely not done, unless an earlier attempt may have been.
       await moved(job, run, batch, batch.row.state === 'unknown' ? 'unknown' : 'planned', failure)
-      return again(job, failure, attempt)
+      return again(job, run, failure, attempt)
     case 'too_small':
       await rejectAll(job, run, batch, failure)
       return true
@@ -177,11 +178,12 @@ async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Gran
   }
 }
 
-async function again(job: Job, failure: Failure, attempt: number): Promise<false> {
-  const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(job.engine, attempt))
-  if (attempt + 1 >= UNKNOWN_TRIES) throw new RunFails(reasonOf(failure))
-  if (waitMs > job.engine.options.patienceMs) throw new RunWaits(waitMs, reasonOf(failure))
-  await sleep(waitMs, undefined, { signal: job.lease.signal })
+async function again({ engine, audience, lease }: Job, run: RunRow, failure: Failure, attempt: number): Promise<false> {
+  const policy = audience.retryPolicy as StoredPolicy
+  const waitMs = Math.max(failure.retryAfterMs ?? 0, backoffMs(engine, attempt, firstPauseMs(policy, engine.options.backoffMs)))
+  if (givesUp(policy, attempt + 1, run.startedAt, Date.now())) throw new RunFails(reasonOf(failure))
+  if (waitMs > engine.options.patienceMs) throw new RunWaits(waitMs, reasonOf(failure))
+  await sleep(waitMs, undefined, { signal: lease.signal })
   return false
 }
 
