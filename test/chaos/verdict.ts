@@ -1,7 +1,10 @@
 /**
- * Was anything lost, doubled or left lying? The stand-in's journal is the truth. An upload whose answer was lost is sent again
- * byte for byte, so repeats are the uploads whose body was there before: a body carries its session's number, which is drawn
- * anew for each batch. Repeats are harmless and counted apart; all other bodies have to be what the API counted.
+ * Was anything lost, doubled or left lying? The stand-in's journal is the truth; what it took is replayed here.
+ *
+ * Three things are not counted by the API, and are recognised like this: an upload whose answer was lost is sent again byte for
+ * byte, so its body was there before (a body carries its session's number, drawn anew for each batch) · a last word that is
+ * said again after a takeover or an unknown outcome (SYNC.md C4, C16) is a batch of its own, marked `repeat` in the ledger's
+ * tables, and changes nobody · everything else that changes nobody was said twice: that is a fault.
  */
 import { createHash } from 'node:crypto'
 import type { System } from '@audience-sync/testing/conductor'
@@ -21,9 +24,11 @@ export interface Verdict {
   readonly surplus: number
   readonly uploads: number
   readonly repeatedUploads: number
-  /** People who were added twice by different uploads without having changed in between. */
+  /** Rows of last words that were said again on purpose. */
+  readonly saidAgain: number
+  /** Rows that changed nobody, though they were no repeats. */
   readonly doubled: number
-  /** Rows of the uploads that are no repeats. */
+  /** Rows that changed somebody. */
   readonly journal: { readonly added: number; readonly removed: number }
   /** Of all runs, by the API. */
   readonly counts: Readonly<Record<string, number>>
@@ -39,14 +44,16 @@ export async function judge(system: System, client: Client, plan: Plan, { audien
   const wanted = rowsOf(plan.desired)
   const all = await uploads(system.twin, externalId)
   const distinct = [...new Map(all.map((upload) => [identityOf(upload), upload])).values()]
-  const rows = (operation: Upload['operation']) => distinct.filter((upload) => upload.operation === operation).reduce((sum, { data }) => sum + data.length, 0)
+  const { added, removed, ineffective } = replay(distinct)
+  const saidAgain = await count(system, `SELECT coalesce(sum(rows), 0)::int AS n FROM sync.batch WHERE repeat AND state IN ('accepted', 'applied')`)
   return {
     lost: without(wanted, far),
     surplus: without(far, wanted),
     uploads: all.length,
     repeatedUploads: all.length - distinct.length,
-    doubled: doubledIn(distinct),
-    journal: { added: rows('add'), removed: rows('remove') },
+    saidAgain,
+    doubled: ineffective - saidAgain,
+    journal: { added, removed },
     counts: await countsOf(client, audienceId),
     unpublished,
     leases: await count(system, 'SELECT count(*)::int AS n FROM sync.audience WHERE lease_owner IS NOT NULL'),
@@ -62,18 +69,22 @@ function without(some: readonly string[], others: readonly string[]): number {
   return some.filter((one) => !there.has(one)).length
 }
 
-function doubledIn(distinct: readonly Upload[]): number {
-  const added = new Set<string>()
-  let doubled = 0
+/** An addition changes somebody if one of its identifiers was not there, a removal if one was. */
+function replay(distinct: readonly Upload[]): { added: number; removed: number; ineffective: number } {
+  const there = new Set<string>()
+  const tally = { added: 0, removed: 0, ineffective: 0 }
   for (const { operation, data } of distinct) {
     for (const row of data) {
-      const key = row.join(' ')
-      if (operation === 'remove') added.delete(key)
-      else if (added.has(key)) doubled += 1
-      else added.add(key)
+      const identifiers = row.filter((value) => value !== '')
+      const adds = operation === 'add'
+      const effective = identifiers.some((value) => there.has(value) !== adds)
+      for (const value of identifiers) adds ? there.add(value) : there.delete(value)
+      if (!effective) tally.ineffective += 1
+      else if (adds) tally.added += 1
+      else tally.removed += 1
     }
   }
-  return doubled
+  return tally
 }
 
 async function countsOf(client: Client, audienceId: string): Promise<Record<string, number>> {

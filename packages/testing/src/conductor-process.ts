@@ -6,7 +6,7 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { closeSync, openSync, readFileSync } from 'node:fs'
 import { until } from './until.ts'
 
-const READY_MS = 60_000 // eight processes at once, each loading its modules, on two busy cores
+const READY_MS = 150_000 // a consumer that is killed twice in a row leaves the broker waiting for both sessions, 30 s each, and for a leader that is dead
 const STOP_MS = 10_000 // what a service promises; then it is killed
 
 export interface ProcessPlan {
