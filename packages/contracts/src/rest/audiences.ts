@@ -196,11 +196,19 @@ export const Quota = z
         scope: z.enum(['account', 'installation']),
         capacity: z.number(),
         used: z.number().meta({ description: 'as we count; it falls to zero over `decaySeconds`' }),
+        headRoom: z.number().meta({ description: 'points that are left now' }),
         decaySeconds: z.int(),
+        forecast: z
+          .object({ perHour: z.number().meta({ description: 'points that our calls of the last minutes would cost in an hour' }), goneAt: time.nullable() })
+          .meta({ description: 'when it is used up if calls go on like this; null: it is not, points come back faster' }),
+        low: z.boolean().meta({ description: 'the platform’s figure has passed 80 % and has not been below 60 % since' }),
         platformPercent: z.number().nullable().meta({ description: 'the platform’s own figure, last heard' }),
         blockedUntil: time.nullable(),
         tier: z.string().nullable(),
       }),
     ),
+    usedBy: z
+      .array(z.object({ audienceId: zId('audience'), name: z.string(), calls: count, share: z.number().min(0).max(1) }))
+      .meta({ description: 'audiences of this account by their calls of the last hour, most first' }),
   })
   .meta({ id: 'Quota' })

@@ -11,7 +11,7 @@ import { and, desc, eq, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import { destinationAt } from '../destinations.ts'
 import { explain } from '../explain.ts'
-import { quotasOf } from '../quota.ts'
+import { quotasOf, usersOf } from '../quota.ts'
 import { findAudience } from '../store.ts'
 import type { RouteParts } from './parts.ts'
 
@@ -70,15 +70,24 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
     '/v1/accounts/:id/quota',
     {
       config,
-      schema: { tags: ['Accounts'], summary: 'How much of the platform’s limits is used', params: z.object({ id: z.string() }), response: { 200: Quota } },
+      schema: {
+        tags: ['Accounts'],
+        summary: 'How much of the platform’s limits is used, by whom, and how long it lasts',
+        params: z.object({ id: z.string() }),
+        response: { 200: Quota },
+      },
     },
     async ({ auth: { tenantId }, params: { id } }) => {
       const accountId = uuidOf('account', id)
       const account = accountId && (await peers.account(tenantId, accountId))
       if (!account) throw new AppError('not_found', 'There is no such account.')
       const { manifest } = destinationAt(destinations, account.destination)
-      const quotas = await db.tenant(tenantId, (tx) => quotasOf(tx, manifest, account.externalId))
-      return { accountId: id, destination: account.destination, quotas }
+      return db.tenant(tenantId, async (tx) => ({
+        accountId: id,
+        destination: account.destination,
+        quotas: await quotasOf(tx, manifest, account.externalId),
+        usedBy: await usersOf(tx, account.destination, account.externalId),
+      }))
     },
   )
 }
