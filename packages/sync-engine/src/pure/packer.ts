@@ -64,8 +64,8 @@ export class Packer {
     const pieces = parts.flatMap((part) => this.#byLane(part))
     for (const [, piece] of pieces) {
       this.#unsent.add(piece)
-      raise(this.#people, piece.customerNo)
-      if (piece.operation === 'remove') raise(this.#removals, piece.customerNo)
+      change(this.#people, piece.customerNo, 1)
+      if (piece.operation === 'remove') change(this.#removals, piece.customerNo, 1)
     }
     for (const [lane, piece] of pieces) yield* this.#put(lane, piece)
   }
@@ -105,8 +105,7 @@ export class Packer {
       if (sets) sets.push(set)
       else lanes.set(lane, [set])
     }
-    if (lanes.size <= 1) return [[lanes.keys().next().value ?? '', part]]
-    return [...lanes].map(([lane, sets], i) => [lane, { ...part, sets, kind: i === lanes.size - 1 ? part.kind : 'none' }])
+    return [...lanes].map(([lane, sets], i) => [lane, lanes.size === 1 ? part : { ...part, sets, kind: i === lanes.size - 1 ? part.kind : 'none' }])
   }
 
   *#put(lane: string, part: Part): Generator<Packed> {
@@ -150,8 +149,8 @@ export class Packer {
   #emit(key: string, session: Session, parts: readonly Part[], last: boolean): Packed {
     for (const part of parts) {
       this.#unsent.delete(part)
-      lower(this.#people, part.customerNo)
-      if (part.operation === 'remove') lower(this.#removals, part.customerNo)
+      change(this.#people, part.customerNo, -1)
+      if (part.operation === 'remove') change(this.#removals, part.customerNo, -1)
     }
     const [operation, lane] = [key.slice(0, key.indexOf(' ')) as Operation, key.slice(key.indexOf(' ') + 1)]
     if (operation === 'add') session.seq += 1
@@ -159,10 +158,8 @@ export class Packer {
   }
 }
 
-const raise = (counts: Map<number, number>, key: number): unknown => counts.set(key, (counts.get(key) ?? 0) + 1)
-
-function lower(counts: Map<number, number>, key: number): void {
-  const left = (counts.get(key) ?? 0) - 1
-  if (left > 0) counts.set(key, left)
+function change(counts: Map<number, number>, key: number, by: 1 | -1): void {
+  const now = (counts.get(key) ?? 0) + by
+  if (now > 0) counts.set(key, now)
   else counts.delete(key)
 }
