@@ -209,6 +209,8 @@ export interface Context {
   /** Total time that one function's calls may take together; shorter than what is left of the lease (SYNC.md C16). */
   readonly callTimeoutMs: number
   onCall(record: CallRecord): void
+  /** Does `work` while nobody else does `what` for this account: where something is read, computed and written back (SYNC.md C23). */
+  alone<T>(what: string, work: () => Promise<T>): Promise<T>
   /** What the answer's headers said of the quotas; the limiter follows it. */
   onUsage(usage: Usage): void
 }

@@ -1,6 +1,8 @@
 /** What only platforms other than Meta do: late words on accepted batches, answers that count or pass over rows, quotas of everybody. */
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
+import type { AudienceRow } from '../src/store/rows.ts'
+import { contextOf, type Speaker } from '../src/worker/job.ts'
 import { leaveRenewals } from '../src/worker/renew.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
 import { type AnswersSide, answersSide } from './destinations/answers.ts'
@@ -265,6 +267,48 @@ describe('a platform that answers row by row', () => {
     side.silent.clear()
     await world.sync()
     expect(side.members()).toEqual([1, 2, 3].map(address))
+  })
+
+  test('a token that has run out is renewed by connections when it is told, and the call is made again', async () => {
+    await start(1, 2)
+    side.killToken()
+    const { report } = world.engine.grants
+    world.engine.grants.report = async (...said) => {
+      await report(...said)
+      side.rotateToken()
+    }
+    const run = await world.sync()
+    expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { accepted: 2 } })
+    expect(world.reports).toEqual(['token_dead'])
+  })
+
+  test('C23: what is read, computed and written back is done by one at a time in an account, and by everybody at once elsewhere', async () => {
+    await start(1)
+    const job = (accountId: string): Speaker => ({
+      engine: world.engine,
+      audience: { tenantId: world.tenantId, accountId } as AudienceRow,
+      lease: { signal: AbortSignal.timeout(5_000) },
+      calls: [],
+      usages: [],
+    })
+    const context = (account: string) =>
+      contextOf(job(account), { connectionId: '', accountId: account, accountExternalId: account, accessToken: '', expiresAt: null, version: 1, tier: null })
+    const property = new Set<number>()
+    let written: ReadonlySet<number> = property
+    let meanwhile = () => {}
+    const met = new Promise<void>((resolve) => {
+      meanwhile = resolve
+    })
+    const add = (no: number) =>
+      context('portal-1').alone('behaviors', async () => {
+        const read = new Set(written)
+        await met
+        written = read.add(no)
+      })
+    const writers = Promise.all([1, 2, 3].map(add))
+    await context('portal-2').alone('behaviors', async () => meanwhile())
+    await writers
+    expect([...written].sort()).toEqual([1, 2, 3])
   })
 
   test('a removal that is refused leaves the person in the ledger, to be removed later', async () => {

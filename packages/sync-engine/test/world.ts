@@ -10,6 +10,7 @@ import { groupBit, type Identifiers, type Purpose, purposeBit, UNREAD_BIT } from
 import type { Database } from '@audience-sync/db/database'
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { usableGroups } from '@audience-sync/destination-kit/usable'
+import { AppError } from '@audience-sync/errors/app-error'
 import type { ServiceRole } from '@audience-sync/infra/postgres/roles'
 import { createLogger } from '@audience-sync/service/log'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
@@ -272,6 +273,7 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
   const no = await destinationNo(db, destination.manifest.id)
   const reports: string[] = []
   let remembered: ReturnType<Side['grant']> | undefined
+  let ended: number | undefined
   const engine: Engine = {
     db,
     destination,
@@ -283,11 +285,14 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
     grants: {
       // Remembered as the connector does, until somebody says that it is no good.
       get: async () => {
+        if (ended === side.grant().version) throw new AppError('connection_expired', 'The platform no longer takes the token.')
         remembered ??= side.grant()
         return { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: side.accountExternalId, expiresAt: null, ...remembered }
       },
-      report: async (_tenant, _grant, problem) => {
+      // What cannot be renewed is at an end.
+      report: async (_tenant, grant, problem) => {
         reports.push(problem)
+        if (problem === 'token_dead') ended = grant.version
         remembered = undefined
       },
       forget() {

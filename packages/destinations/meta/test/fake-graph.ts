@@ -66,5 +66,6 @@ export function testContext(): Context & { readonly calls: CallRecord[]; readonl
     callTimeoutMs: 2_000,
     onCall: (record) => calls.push(record),
     onUsage: (usage) => usages.push(usage),
+    alone: (_, work) => work(),
   }
 }

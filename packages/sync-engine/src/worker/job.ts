@@ -2,6 +2,7 @@
  * One audience under a lease, with what its worker needs to talk: the token, the frozen choice, the calls it makes.
  * Calls are collected while they happen and stored with the outcome they led to.
  */
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { topics } from '@audience-sync/contracts/events/topics'
 import { publicId } from '@audience-sync/contracts/ids'
@@ -16,6 +17,7 @@ import { traceId } from '@audience-sync/service/otel'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { BACKOFF_CAP_MS } from '../options.ts'
 import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
+import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
 import { block, heed, take } from '../store/limiter.ts'
 import type { AudienceRow } from '../store/rows.ts'
@@ -42,6 +44,8 @@ export interface Job extends Omit<Speaker, 'audience'> {
   readonly config: SendConfig
   readonly choice: Choice
   readonly versions: Versions
+  /** Opened with its first use. */
+  tagKey?: Buffer
 }
 
 export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exceptions: Exceptions): Job {
@@ -63,6 +67,25 @@ export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exc
     calls: [],
     usages: [],
   }
+}
+
+const TAG_KEY_BYTES = 32
+
+/** The key of the audience's identifier tags, made with its first use (C2). */
+export async function tagKeyOf(job: Job): Promise<Buffer> {
+  if (job.tagKey) return job.tagKey
+  const { engine, audience, lease } = job
+  const of = ['tags', String(audience.no)]
+  const seal = await engine.sealer.sealing(audience.tenantId, 1)
+  job.tagKey = await lease.fenced(null, async (tx) => {
+    const { rows } = await tx.query<{ key: Buffer }>('UPDATE audience SET tag_key = coalesce(tag_key, $2) WHERE no = $1 RETURNING tag_key AS key', [
+      audience.no,
+      seal(randomBytes(TAG_KEY_BYTES), of),
+    ])
+    if (!rows[0]) throw new Error(`Audience ${audience.no} is not visible to this role.`)
+    return engine.sealer.opening(tx, audience.tenantId)(rows[0].key, of)
+  })
+  return job.tagKey
 }
 
 /** A token, or the state that the run waits in until there is one. */
@@ -101,6 +124,7 @@ export function contextOf(job: Speaker, grant: Grant): Context {
     callTimeoutMs: Math.min(job.engine.options.callMs, job.engine.options.leaseMs * 0.6),
     onCall: (record) => job.calls.push(record),
     onUsage: (usage) => job.usages.push(usage),
+    alone: (what, work) => alone(job.engine.db, [job.engine.destinationNo, grant.accountExternalId, what], job.lease.signal, work),
   }
 }
 
@@ -211,7 +235,9 @@ export async function meet(job: Speaker, grant: Grant, failure: Failure, attempt
       engine.grants.forget()
       if ((await grantOf(job)).version !== grant.version) return
       await engine.grants.report(audience.tenantId, grant, 'token_dead', failure.platform)
-      throw new RunWaits(null, { ...reason, code: 'connection_expired' })
+      // Told, connections renews what can be renewed; where it cannot, it refuses the next grant and says why.
+      if ((await grantOf(job)).version !== grant.version) return
+      throw new RunWaits(BUSY_MS, { ...reason, code: 'connection_expired' })
     case 'permission':
     case 'terms':
       await engine.grants.report(audience.tenantId, grant, failure.kind === 'terms' ? 'terms_not_signed' : 'permission_denied', failure.platform)

@@ -79,6 +79,7 @@ export class Levers {
       refuse: (email) => this.refused.add(email),
       rotateToken: () => {
         this.version += 1
+        this.dead = false
       },
       killToken: () => {
         this.dead = true
