@@ -47,6 +47,7 @@ CREATE TABLE "audience" (
 	"lease_epoch" bigint DEFAULT 0 NOT NULL,
 	"lease_until" timestamp with time zone,
 	"next_run_at" timestamp with time zone,
+	"tag_key" "bytea",
 	"version" bigint DEFAULT 1 NOT NULL,
 	"created_at" timestamp with time zone DEFAULT now() NOT NULL,
 	"updated_at" timestamp with time zone DEFAULT now() NOT NULL,
@@ -228,6 +229,7 @@ CREATE TABLE "say_again" (
 	"tenant_no" integer NOT NULL,
 	"destination_no" smallint NOT NULL,
 	"times" smallint NOT NULL,
+	"after_batch" bigint,
 	CONSTRAINT "say_again_audience_no_customer_no_pk" PRIMARY KEY("audience_no","customer_no")
 );
 --> statement-breakpoint

@@ -109,6 +109,8 @@ export const audience = pgTable(
     leaseUntil: at('lease_until'),
 
     nextRunAt: at('next_run_at'),
+    /** Sealed: keys the tags of identifiers (C2). Made with the first addition. */
+    tagKey: bytes('tag_key'),
     /** Of the audience.changed events. */
     version: bigint('version', { mode: 'number' }).notNull().default(1),
     createdAt: at('created_at').notNull().defaultNow(),
@@ -331,6 +333,8 @@ export const sayAgain = pgTable(
     destinationNo: smallint('destination_no').notNull(),
     /** Repetitions to come. */
     times: smallint('times').notNull(),
+    /** Somebody else's removal that shares an identifier, and has to be finished first (C2). */
+    afterBatch: bigint('after_batch', { mode: 'number' }),
   },
   (t) => [primaryKey({ columns: [t.audienceNo, t.customerNo] }), index('say_again_due').on(t.destinationNo, t.dueAt)],
 )

@@ -124,3 +124,30 @@ test('C16: a removal after an addition whose outcome was unknown is said again a
   }
   expect(world.uploads().filter(({ method }) => method === 'DELETE')).toHaveLength(3)
 })
+
+describe('C2: two customers, one identifier', () => {
+  test('whoever stays is said again behind the removal of an identifier that they share', async () => {
+    await start()
+    world.behavior.join(1, { email: 'p1@example.com', phone: '+14155550100' })
+    world.behavior.join(2, { email: 'p2@example.com', phone: '+14155550100' })
+    await world.sync()
+    world.behavior.leave(1)
+    await world.request()
+    await world.work()
+    await calm()
+    expect(world.far()).toEqual(emails(2))
+    expect(world.far('PHONE')).toEqual([sha256('14155550100')])
+  })
+
+  test('the same when the shared identifier goes with a removal for privacy', async () => {
+    await start()
+    world.behavior.join(1, { phone: '+14155550100' })
+    world.behavior.join(2, { email: 'p2@example.com', phone: '+14155550100' })
+    await world.sync()
+    world.behavior.suppress(1)
+    await world.suppressions()
+    await world.work()
+    await calm()
+    expect(world.far()).toEqual(emails(2))
+  })
+})

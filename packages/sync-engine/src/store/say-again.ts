@@ -1,4 +1,4 @@
-/** Whose last word is to be said again, and when (SYNC.md C4, C16). */
+/** Whose last word is to be said again, and when (SYNC.md C2, C4, C16). */
 import type { Tx } from '@audience-sync/db/database'
 import type { LedgerScope } from './ledger.ts'
 
@@ -27,8 +27,13 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
   )
 }
 
-/** A newer word is being said: the older one is not repeated. */
+/** A newer word is being said: the older one is not repeated, unless it is somebody else's removal that it has to outlast. */
 export async function forgetToSayAgain(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
+  if (customers.length > 0) await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2) AND after_batch IS NULL', [audienceNo, customers])
+}
+
+/** There is nothing to repeat after all: the person has changed, and the feed has that. */
+export async function neverMind(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
   if (customers.length > 0) await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2)', [audienceNo, customers])
 }
 
@@ -47,8 +52,8 @@ const FINISHED = (batch: string) =>
 /** Due, and every call that named them is finished. */
 const DUE = `
   FROM say_again s JOIN ledger l ON l.audience_no = s.audience_no AND l.customer_no = s.customer_no
-  LEFT JOIN batch a ON a.no = l.add_batch LEFT JOIN batch r ON r.no = l.remove_batch
-  WHERE s.due_at <= now() AND ${FINISHED('a')} AND ${FINISHED('r')}`
+  LEFT JOIN batch a ON a.no = l.add_batch LEFT JOIN batch r ON r.no = l.remove_batch LEFT JOIN batch f ON f.no = s.after_batch
+  WHERE s.due_at <= now() AND ${FINISHED('a')} AND ${FINISHED('r')} AND ${FINISHED('f')}`
 
 export interface Again {
   readonly customerNo: number

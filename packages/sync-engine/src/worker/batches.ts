@@ -11,12 +11,14 @@ import type { Batch, Operation, SendConfig, Session } from '@audience-sync/desti
 import { encodeHeld } from '../pure/held.ts'
 import type { Packed } from '../pure/packer.ts'
 import { type BatchPerson, decodePayload, encodePayload } from '../pure/payload.ts'
+import { tagsOf } from '../pure/tags.ts'
 import { heldOf, payloadOf } from '../sealer.ts'
 import { clearTodo, leave, recordAdditions, recordRemovals } from '../store/ledger.ts'
 import type { BatchRow, RunRow } from '../store/rows.ts'
 import { readBatch } from '../store/rows.ts'
 import { forgetToSayAgain } from '../store/say-again.ts'
-import type { Job } from './job.ts'
+import { recordTags } from '../store/tags.ts'
+import { type Job, tagKeyOf } from './job.ts'
 
 /** A batch as it is worked on: its row, and the people in it. */
 export interface OpenBatch {
@@ -51,6 +53,8 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
     fingerprint: fingerprint ?? 0,
     held: seal(encodeHeld(keys, heldAfter), heldOf(audience.no, customerNo)),
   }))
+  const tagKey = await tagKeyOf(job)
+  const tagged = packed.operation === 'add' ? people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagKey, keys, sets) })) : []
   const row = await job.lease.fenced(run.no, async (tx) => {
     const no = await insertBatch(tx, job, run, {
       operation: packed.operation,
@@ -67,8 +71,10 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
         numbersOf(people, () => true),
       )
     await insertPayload(tx, job, no, seal(encodePayload(keys, people), payloadOf(audience.no, no)))
-    if (packed.operation === 'add') await recordAdditions(tx, scope, no, job.versions, ledgerRows)
-    else await recordRemovals(tx, audience.no, no, ledgerRows)
+    if (packed.operation === 'add') {
+      await recordAdditions(tx, scope, no, job.versions, ledgerRows)
+      await recordTags(tx, scope, tagged)
+    } else await recordRemovals(tx, audience.no, no, ledgerRows)
     await clearTodo(
       tx,
       audience.no,

@@ -14,7 +14,7 @@ import { type Packed, Packer, type Part } from '../pure/packer.ts'
 import { requestPrivacyRun, requestRun } from '../requests.ts'
 import { heldOf } from '../sealer.ts'
 import { type RunRow, readAudience } from '../store/rows.ts'
-import { type Again, audiencesToSayAgain, forgetToSayAgain, readAgain } from '../store/say-again.ts'
+import { type Again, audiencesToSayAgain, neverMind, readAgain } from '../store/say-again.ts'
 import { newSessionId, storeBatch } from './batches.ts'
 import { type Engine, inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
@@ -42,7 +42,7 @@ export async function repeatLastWords(job: Job, run: RunRow, feed: Feed | null):
     for (const part of parts) for (const packed of packer.add([part])) await say(packed)
     const said = new Set(parts.map(({ customerNo }) => customerNo))
     const changed = due.filter(({ customerNo }) => !said.has(customerNo)).map(({ customerNo }) => customerNo)
-    await lease.fenced(run.no, (tx) => forgetToSayAgain(tx, audience.no, changed))
+    await lease.fenced(run.no, (tx) => neverMind(tx, audience.no, changed))
   }
   for (const packed of packer.flush()) await say(packed)
 }

@@ -8,16 +8,18 @@ import type { Tx } from '@audience-sync/db/database'
 import { type Accepted, DestinationError, type Failure, type RowRejection } from '@audience-sync/destination-kit/contract'
 import { REJECTED_TRIES } from '../options.ts'
 import { peopleOfRows } from '../pure/payload.ts'
+import { tagsOf } from '../pure/tags.ts'
 import { firstPauseMs, givesUp, type StoredPolicy } from '../pure/retry-policy.ts'
 import { forgetRemoved, leave, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
 import { leaveToSayAgain, saidAgain } from '../store/say-again.ts'
+import { leaveSharersToSayAgain } from '../store/tags.ts'
 import { batchToEncode, closeBatch, digestOf, dropPeople, type OpenBatch, tombstoned } from './batches.ts'
 import { bisect, type Refused } from './bisect.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
-import { backoffMs, contextOf, grantOf, type Job, meet, storeCalls, takeQuota } from './job.ts'
+import { backoffMs, contextOf, grantOf, type Job, meet, storeCalls, tagKeyOf, takeQuota } from './job.ts'
 
 /** Sends `batch`, which is stored as `sending`. Returns when it is accepted, rejected, split or dissolved. */
 export async function sendBatch(job: Job, run: RunRow, stored: OpenBatch, quotaTaken = false): Promise<void> {
@@ -77,6 +79,8 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
     const person = byRow[index]
     if (person) refused.set(person.customerNo, { customerNo: person.customerNo, code, platform })
   }
+  const taken = row.operation === 'remove' && !row.repeat ? people.flatMap(({ sets }) => sets) : []
+  const tags = tagsOf(await tagKeyOf(job), job.engine.destination.manifest.keys, taken)
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, row.no)
     await rejectPeople(tx, job, run, batch, [...refused.values()])
@@ -119,6 +123,7 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
     const customers = peopleIn(batch)
     if (row.repeat) await saidAgain(tx, row.audienceNo, customers)
     else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder, customers)
+    await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
     if (applied && row.operation === 'remove') await forgetRemoved(tx, row.audienceNo, [row.no])
     if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
   })
