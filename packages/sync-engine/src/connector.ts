@@ -17,6 +17,7 @@ import type { Logger } from '@audience-sync/service/log'
 import { type Loop, startLoop } from '@audience-sync/service/loop'
 import { createDekStore } from '@audience-sync/vault/dek-store'
 import type { Keks } from '@audience-sync/vault/keks'
+import { HOUSEKEEPING_EVERY_MS, housekeep } from './housekeeping.ts'
 import type { EngineOptions } from './options.ts'
 import { accountGrants, behaviorFeed, suppressionLog } from './peers.ts'
 import { requestRun, type Trigger } from './requests.ts'
@@ -91,6 +92,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
   }
   const repeater = startLoop({ name: 'repeater', log, everyMs: options.settleMs, work: () => requestRepeats(engine) })
   const renewer = startLoop({ name: 'renewer', log, everyMs: RENEW_LOOK_MS, work: () => leaveRenewals(engine) })
+  const housekeeper = startLoop({ name: 'housekeeping', log, everyMs: HOUSEKEEPING_EVERY_MS, work: () => housekeep(engine) })
   const subscription: Subscription = await transport.subscribe(
     db,
     consumersOf(engine, wake, () => reader.wake()),

@@ -11,7 +11,7 @@ import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'
 import { batch } from './schema.ts'
 import { forgetRemoved } from './store/ledger.ts'
 import { type BatchRow, readAudience, readRun } from './store/rows.ts'
-import { setStatus } from './store/status.ts'
+import { note, setStatus } from './store/status.ts'
 import { complete, restStatus } from './worker/close.ts'
 import { RunFails, RunWaits } from './worker/endings.ts'
 import { type Engine, inTenant } from './worker/engine.ts'
@@ -129,9 +129,17 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, siz
     `SELECT no FROM run r WHERE audience_no = $1 AND (status = 'applying' OR no = ANY($2)) AND NOT EXISTS (SELECT FROM batch b WHERE b.run_no = r.no AND b.state = 'accepted')`,
     [audienceNo, [...new Set(all.map(({ runNo }) => runNo))]],
   )
+  await tellSize(tx, audience, size)
   for (const { no } of runs) if ((await readRun(tx, no)).status === 'applying') await complete(tx, audienceNo, no)
   await lookLater(tx, engine, audienceNo, settled)
-  await rest(tx, audienceNo, size)
+  await rest(tx, audienceNo)
+}
+
+/** Before runs are completed: the sync log shows the size that they led to. */
+async function tellSize(tx: Tx, audience: AudienceRow, size: number | null): Promise<void> {
+  if (size === null) return
+  await tx.query('UPDATE audience SET size_destination = $2, size_as_of = now() WHERE no = $1', [audience.no, size])
+  if (size !== audience.sizeDestination) await note(tx, audience, 'size', { destination: size })
 }
 
 /** Where the platform says that asking is not worth it for a while, nobody asks. */
@@ -142,17 +150,13 @@ async function lookLater(tx: Tx, { options }: Engine, audienceNo: number, settle
   await tx.query(`UPDATE audience SET settle_at = now() + $2 * interval '1 millisecond' WHERE no = $1`, [audienceNo, forMs])
 }
 
-async function rest(tx: Tx, audienceNo: number, size: number | null): Promise<void> {
+async function rest(tx: Tx, audienceNo: number): Promise<void> {
   const { rows } = await tx.query<{ open: boolean; slow: boolean }>(
     `SELECT count(*) > 0 AS open, coalesce(bool_or(accepted_at < now() - interval '${SLOW_AFTER}'), false) AS slow FROM batch WHERE audience_no = $1 AND state = 'accepted'`,
     [audienceNo],
   )
   const { open = false, slow = false } = rows[0] ?? {}
-  if (!open)
-    await tx.query('UPDATE audience SET settle_at = NULL, size_destination = coalesce($2, size_destination), size_as_of = now() WHERE no = $1', [
-      audienceNo,
-      size,
-    ])
+  if (!open) await tx.query('UPDATE audience SET settle_at = NULL WHERE no = $1', [audienceNo])
   const audience = await readAudience(tx, audienceNo)
   if (audience.status === 'error' || audience.status === 'held' || audience.status === 'rate_limited' || audience.status === 'syncing') return
   if (slow) await setStatus(tx, audience, 'pending', { code: 'platform_slow' })

@@ -29,7 +29,8 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
 
 /** A newer word is being said: the older one is not repeated, unless it is somebody else's removal that it has to outlast. */
 export async function forgetToSayAgain(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
-  if (customers.length > 0) await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2) AND after_batch IS NULL', [audienceNo, customers])
+  if (customers.length > 0)
+    await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2) AND after_batch IS NULL', [audienceNo, customers])
 }
 
 /** There is nothing to repeat after all: the person has changed, and the feed has that. */

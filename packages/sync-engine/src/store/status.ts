@@ -60,9 +60,15 @@ const RUN_TOPICS = {
   cancelled: topics.syncCancelled,
 } as const
 
-/** Tells what became of a run, with its counts as they are in this transaction. */
+/** Tells what became of a run, with its counts as they are in this transaction; one that has ended is a line of the sync log, too. */
 export async function announce(tx: Tx, kind: keyof typeof RUN_TOPICS, audience: AudienceRow, run: RunRow, code = ''): Promise<void> {
   const counts = (await runCounts(tx, [run.no])).get(run.no)
+  if (run.finishedAt && counts) {
+    const { added, removed, replaced, rejected } = counts
+    const { id, trigger, mode, status } = run
+    const size = audience.sizeDestination
+    await note(tx, audience, 'sync', { runId: publicId('run', id), trigger, mode, status, added, removed, replaced, rejected, size, error: code || null })
+  }
   await publish(tx, {
     topic: RUN_TOPICS[kind] as typeof topics.syncCompleted, // one shape, five names
     tenantId: audience.tenantId,

@@ -1,0 +1,23 @@
+/** What a connector forgets by itself, a little at a time (RELIABILITY.md §4.10): row detail after 90 days, tags that nobody holds any more. */
+import type { Engine } from './worker/engine.ts'
+
+const DETAIL_KEPT = '90 days' // counts stay for ever, they are sums over the batches
+const ROWS = 5_000 // of one table at once: some hundred milliseconds, so that nobody waits for it
+export const HOUSEKEEPING_EVERY_MS = 3_600_000
+
+const STATEMENTS = [
+  `DELETE FROM call WHERE no IN (SELECT no FROM call WHERE started_at < now() - interval '${DETAIL_KEPT}' LIMIT ${ROWS})`,
+  `DELETE FROM rejection WHERE ctid IN (SELECT ctid FROM rejection WHERE last_at < now() - interval '${DETAIL_KEPT}' LIMIT ${ROWS})`,
+  `DELETE FROM ledger_tag WHERE ctid IN (SELECT t.ctid FROM ledger_tag t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no
+     WHERE l.customer_no IS NULL LIMIT ${ROWS})`,
+]
+
+/** Answers whether there is more of something. Row-level security keeps it to the connector's own destination. */
+export async function housekeep({ db }: Pick<Engine, 'db'>): Promise<boolean> {
+  let more = false
+  for (const statement of STATEMENTS) {
+    const { rowCount } = await db.pool.query(statement)
+    more ||= rowCount === ROWS
+  }
+  return more
+}
