@@ -98,7 +98,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
     consumersOf(engine, wake, () => reader.wake()),
     { log },
   )
-  const all = [...loops, settler, reader, repeater, renewer]
+  const all = [...loops, settler, reader, repeater, renewer, housekeeper]
   return {
     async stop() {
       await subscription.stop()
