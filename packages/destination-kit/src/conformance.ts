@@ -140,13 +140,17 @@ export function conformance<S>(destination: Destination<S>, { configs }: Fixture
       )
     })
 
-    test('what arrives hashed is not hashed again, and no plain value of a hashed key leaves', () => {
+    test('what arrives hashed is not hashed again, and no plain value of a hashed key leaves; a platform that takes plain values is sent no digest', () => {
+      const hashes = manifest.keys.some(({ name, form }) => form === 'sha256' && /email/i.test(name))
       for (const chosen of configs) {
         const plain = prepare(ann, chosen)
         const hashed = prepare({ ...ann, identifiers: { ...ann.identifiers, email: sha256('ann@example.com').toUpperCase() } }, chosen)
+        if (!hashes) {
+          expect(hashed.sets.flat()).not.toContain(sha256('ann@example.com'))
+          continue
+        }
         expect(hashed.sets).toEqual(plain.sets)
-        const body = encode(batchOf('add', plain.sets, chosen)).body.toString()
-        if (manifest.keys.some(({ name, form }) => form === 'sha256' && /email/i.test(name))) expect(body).not.toContain('ann@example.com')
+        expect(encode(batchOf('add', plain.sets, chosen)).body.toString()).not.toContain('ann@example.com')
       }
     })
   })

@@ -4,6 +4,8 @@
  */
 import type { Accepted, Destination, KeyDefinition, Manifest, RowRejection } from '@audience-sync/destination-kit/contract'
 import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { email as plainEmail } from '@audience-sync/destination-kit/normalise/email'
+import { phone as plainPhone } from '@audience-sync/destination-kit/normalise/phone'
 import { z } from 'zod'
 import { Levers, type Side } from './side.ts'
 
@@ -72,8 +74,11 @@ export function answersSide(): AnswersSide {
 
   const destination: Destination<Settings> = {
     manifest,
-    prepare({ identifiers: { email = '', phone = '' } }, { identifiers }) {
-      const set = [identifiers.includes('email') ? email.toLowerCase() : '', identifiers.includes('phone') ? phone : '']
+    prepare({ identifiers: { email = '', phone = '' } }, { identifiers, defaultCountry }) {
+      const set = [
+        identifiers.includes('email') ? (plainEmail(email) ?? '') : '',
+        identifiers.includes('phone') ? (plainPhone(phone, defaultCountry) ?? '') : '',
+      ]
       return set.some(Boolean) ? { sets: [set], dropped: [], rejected: null } : { sets: [], dropped: [], rejected: 'no_usable_identifier' }
     },
     lane: () => '',

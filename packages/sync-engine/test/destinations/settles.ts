@@ -6,7 +6,9 @@
  */
 import type { Accepted, AcceptedBatch, Destination, FarAudience, KeyDefinition, Manifest, RowRejection, Settled } from '@audience-sync/destination-kit/contract'
 import { DestinationError } from '@audience-sync/destination-kit/contract'
-import { sha256 } from '@audience-sync/destination-kit/normalise/digest'
+import { readDigest, sha256 } from '@audience-sync/destination-kit/normalise/digest'
+import { email as plainEmail } from '@audience-sync/destination-kit/normalise/email'
+import { phone as plainPhone } from '@audience-sync/destination-kit/normalise/phone'
 import { z } from 'zod'
 import { Levers, type Side } from './side.ts'
 
@@ -145,9 +147,17 @@ export function settlesSide(): SettlesSide {
 
   const destination: Destination<Settings> = {
     manifest,
-    prepare({ customerId, identifiers: { email, phone } }, { identifiers }) {
-      const digest = (wanted: boolean, value: string | undefined) => (wanted && value ? sha256(value) : '')
-      const values = [digest(identifiers.includes('email'), email), digest(identifiers.includes('phone'), phone)]
+    prepare({ customerId, identifiers: { email, phone } }, { identifiers, defaultCountry }) {
+      const digest = (wanted: boolean, value: string | undefined, plain: (value: string) => string | null) => {
+        if (!wanted || value === undefined) return ''
+        const known = readDigest(value)
+        const normal = known === undefined ? plain(value) : null
+        return known ?? (normal === null ? '' : sha256(normal))
+      }
+      const values = [
+        digest(identifiers.includes('email'), email, plainEmail),
+        digest(identifiers.includes('phone'), phone, (value) => plainPhone(value, defaultCountry)),
+      ]
       return values.some(Boolean)
         ? { sets: [[customerId, ...values]], dropped: [], rejected: null }
         : { sets: [], dropped: [], rejected: 'no_usable_identifier' }
