@@ -1,6 +1,7 @@
 /** The whole, end to end: every service a process of its own, real PostgreSQL, real Kafka, the stand-in for Meta. */
 import { describe, jest } from '@jest/globals'
 import { badInput } from './e2e/bad-input.ts'
+import { choices } from './e2e/choices.ts'
 import { kafkaDoor } from './e2e/kafka-door.ts'
 import { mainJob } from './e2e/main-job.ts'
 import { preview } from './e2e/preview.ts'
@@ -14,6 +15,7 @@ describe('on Kafka', () => {
   const stage = installation('kafka')
   mainJob(stage)
   preview(stage)
+  choices(stage)
   trace(stage)
   kafkaDoor(stage)
   badInput(stage)
