@@ -81,7 +81,7 @@ describe('wishes', () => {
       ['paused', 2n],
       ['syncing', 3n],
     ])
-    const history = (await rig.call('GET', `/v1/audiences/${id}/history`)).body.data
+    const history = (await rig.call('GET', `/v1/audiences/${id}/history?kind=status`)).body.data
     expect(history).toMatchObject([
       { kind: 'status', data: { to: 'syncing' } },
       { kind: 'status', data: { to: 'paused', code: 'audience_paused' } },

@@ -150,7 +150,17 @@ export const Audience = z
   .meta({ id: 'Audience' })
 export type Audience = z.infer<typeof Audience>
 
-export const HistoryEntry = z.object({ at: time, kind: z.string(), data: z.record(z.string(), z.unknown()) }).meta({ id: 'HistoryEntry' })
+export const historyKinds = ['sync', 'size', 'status'] as const
+export const HistoryEntry = z
+  .object({
+    at: time,
+    kind: z.string().meta({
+      description:
+        'sync: a run that has ended: {runId, trigger, mode, status, added, removed, replaced, rejected, size (at the destination, as last told), error}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}',
+    }),
+    data: z.record(z.string(), z.unknown()),
+  })
+  .meta({ id: 'HistoryEntry' })
 
 /** Why is this person there, or not. No identifiers, only what became of them. */
 export const Explanation = z

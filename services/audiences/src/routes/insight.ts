@@ -1,6 +1,6 @@
 /** Looking into an audience: sizes over time, one person, and the account's quota. */
 import { uuidOf } from '@audience-sync/contracts/ids'
-import { Explanation, HistoryEntry, Quota } from '@audience-sync/contracts/rest/audiences'
+import { Explanation, HistoryEntry, historyKinds, Quota } from '@audience-sync/contracts/rest/audiences'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import { orm } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
@@ -12,6 +12,7 @@ import { z } from 'zod'
 import { destinationAt } from '../destinations.ts'
 import { explain } from '../explain.ts'
 import { quotasOf, usersOf } from '../quota.ts'
+import { wordsOf } from '../reasons.ts'
 import { findAudience } from '../store.ts'
 import type { RouteParts } from './parts.ts'
 
@@ -25,24 +26,24 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
       config,
       schema: {
         tags,
-        summary: 'Sizes and statuses over time, newest first',
+        summary: 'Syncs, sizes and statuses over time, newest first',
         params: z.object({ id: z.string() }),
-        querystring: zPage,
+        querystring: zPage.extend({ kind: z.enum(historyKinds).optional().meta({ description: 'only these; sync is the sync log' }) }),
         response: { 200: pageOf(HistoryEntry) },
       },
     },
-    ({ auth, params: { id }, query: { limit, cursor } }) => {
+    ({ auth, params: { id }, query: { limit, cursor, kind } }) => {
       const before = cursor === undefined ? undefined : decodeCursor(cursor, z.int())
       return db.tenant(auth.tenantId, async (tx) => {
         const audience = await findAudience(tx, id)
         const rows = await orm(tx)
           .select()
           .from(history)
-          .where(and(eq(history.audienceNo, audience.no), before === undefined ? undefined : lt(history.no, before)))
+          .where(and(eq(history.audienceNo, audience.no), kind && eq(history.kind, kind), before === undefined ? undefined : lt(history.no, before)))
           .orderBy(desc(history.no))
           .limit(limit + 1)
         const { data, nextCursor } = toPage(rows, limit, ({ no }) => no)
-        return { data: data.map(({ at, kind, data: entry }) => ({ at: at.toISOString(), kind, data: entry as Record<string, unknown> })), nextCursor }
+        return { data: data.map(historyEntry), nextCursor }
       })
     },
   )
@@ -90,4 +91,11 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
       }))
     },
   )
+}
+
+/** A code has its words; the rest is shown as it was noted. */
+function historyEntry({ at, kind, data }: typeof history.$inferSelect): z.output<typeof HistoryEntry> {
+  const noted = data as Record<string, unknown>
+  const words = kind === 'sync' && { error: typeof noted.error === 'string' ? wordsOf(noted.error) : null }
+  return { at: at.toISOString(), kind, data: { ...noted, ...words } }
 }
