@@ -1,4 +1,6 @@
 /** What only platforms other than Meta do: late words on accepted batches, answers that count or pass over rows, quotas of everybody. */
+
+import { DestinationError } from '@audience-sync/destination-kit/contract'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
 import type { AudienceRow } from '../src/store/rows.ts'
@@ -209,6 +211,26 @@ describe('a platform that works on jobs', () => {
     expect(await world.database.admin('SELECT quota, scope, blocked_until > now() AS blocked FROM sync.quota WHERE blocked_until IS NOT NULL')).toEqual([
       { quota: 'project_writes', scope: '', blocked: true },
     ])
+  })
+
+  test('a look that ends early keeps what it was told, and blocks the quota of reads alone', async () => {
+    await start({ rowsPerCall: 1 }, 1, 2, 3)
+    const run = await world.request()
+    await world.work()
+    const { destination } = world.engine
+    const ask = destination.settle
+    let looks = 0
+    destination.settle = async (...asked) => {
+      looks += 1
+      if (looks === 2) throw new DestinationError({ kind: 'throttled', code: 'platform_throttled', message: 'Slow down.', quota: 'project_reads' })
+      return ask(...asked)
+    }
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'applying', counts: { accepted: 3, applied: 1 } })
+    expect(await world.database.admin('SELECT quota FROM sync.quota WHERE blocked_until > now()')).toEqual([{ quota: 'project_reads' }])
+    await world.database.admin('UPDATE sync.quota SET blocked_until = NULL')
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { applied: 3 } })
   })
 
   test('memberships that the platform forgets are added again before it does, and only of those who are still wanted', async () => {
