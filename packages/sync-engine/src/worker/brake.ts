@@ -32,14 +32,24 @@ const APPROVED_GROWTH = 1.1 // R6: an approved run holds again if the removals g
 const APPROVED_OTHERS = 0.1 // … or if a tenth of them are other people
 const NO_LIMIT = Number.POSITIVE_INFINITY
 
+export interface Allowance {
+  /** Removals that this run may make in all, privacy apart. */
+  readonly atMost: number
+  /** What the share is a share of, as far as it was counted. */
+  readonly size: number
+  /** Removed in the 24 hours before. */
+  readonly before: number
+}
+
 /**
  * How many removals this run may make in all; throws `RunHolds` when the plan has more. Costs no more than the removals do: people
  * are counted only as far as it takes to know that the share is not passed.
  */
-export async function checkBrake(tx: Tx, { scope }: Pick<Job, 'scope'>, planned: PlannedRemovals, brake: Brake, approved: Hold | null): Promise<number> {
+export async function checkBrake(tx: Tx, { scope }: Pick<Job, 'scope'>, planned: PlannedRemovals, brake: Brake, approved: Hold | null): Promise<Allowance> {
   if (approved) {
-    const most = Math.floor(approved.removals * APPROVED_GROWTH)
-    if (planned.removals <= most && shareOfOthers(approved.sample, planned.sample) <= APPROVED_OTHERS) return most
+    const atMost = Math.floor(approved.removals * APPROVED_GROWTH)
+    if (planned.removals <= atMost && shareOfOthers(approved.sample, planned.sample) <= APPROVED_OTHERS)
+      return { atMost, size: approved.size, before: approved.before }
   }
   const { braked, gone } = await lastDay(tx, scope.audienceNo)
   const total = planned.removals + braked
@@ -51,12 +61,11 @@ export async function checkBrake(tx: Tx, { scope }: Pick<Job, 'scope'>, planned:
     [scope.audienceNo, scope.generation, Math.max(enough, brake.minimum)],
   )
   const size = (rows[0]?.size ?? 0) + gone
-  if (total < Math.max(1, brake.minimum)) return allowance(size, brake, braked)
-  if (total * 100 <= brake.sharePercent * size) return allowance(size, brake, braked)
+  if (total < Math.max(1, brake.minimum) || total * 100 <= brake.sharePercent * size) return { atMost: most(size, brake, braked), size, before: braked }
   throw new RunHolds({ ...brake, removals: planned.removals, size, before: braked, sample: planned.sample })
 }
 
-const allowance = (size: number, { sharePercent, minimum }: Brake, before: number): number =>
+const most = (size: number, { sharePercent, minimum }: Brake, before: number): number =>
   sharePercent >= 100 ? NO_LIMIT : Math.max(minimum - 1, Math.floor((sharePercent * size) / 100)) - before
 
 /** Who went in the last 24 hours: those that the brake counts, and all. */

@@ -93,11 +93,11 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
   })
   const pages = pagesOf(job, feed, run, bound)
   const plan = await countPlan(job, pages)
-  const removalsAtMost = await lease.fenced(run.no, async (tx) => {
+  const allowance = await lease.fenced(run.no, async (tx) => {
     const planned = { removals: plan.remove - plan.privacy, sample: plan.sample }
-    const most = await checkBrake(tx, job, planned, audience.brake as Brake, run.approval as Hold | null)
+    const allowed = await checkBrake(tx, job, planned, audience.brake as Brake, run.approval as Hold | null)
     await tx.query('UPDATE run SET expected = $2 WHERE no = $1', [run.no, (tooSmall ? 0 : plan.add) + plan.replace + plan.remove])
-    return most
+    return allowed
   })
   if (plan.add + plan.replace + plan.remove > 0) await ensureFarAudience(job, run)
   await tellChoices(job, run)
@@ -108,8 +108,8 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
     withholdAdditions: tooSmall,
     exact: isPlan(run),
     brake: {
-      atMost: removalsAtMost,
-      hold: (removals) => new RunHolds({ ...(audience.brake as Brake), removals, size: plan.remove, before: 0, sample: plan.sample }),
+      atMost: allowance.atMost,
+      hold: (removals) => new RunHolds({ ...(audience.brake as Brake), ...allowance, removals, sample: plan.sample }),
     },
     finish: (tx, cursor) =>
       tx
