@@ -90,7 +90,10 @@ class World {
     const entry = this.ledger.get(no)
     if (!entry) return []
     const state = this.batches[entry.removeBatch - 1]?.state
-    return settleHeld(entry.held, state === 'applied' ? 'applied' : state === 'accepted' || state === 'open' ? 'open' : 'not_done')
+    return settleHeld(
+      entry.held,
+      this.todo.has(no) ? 'not_done' : state === 'applied' ? 'applied' : state === 'accepted' || state === 'open' ? 'open' : 'not_done',
+    )
   }
 
   partsOf(no: number, page: number): Part[] {

@@ -95,12 +95,18 @@ function toEntry(row: Row, fingerprint: number, exceptions: Exceptions): LedgerE
 }
 
 /** Sealed `held` of these people, whatever the generation. */
-export async function readHeld(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<Map<number, { held: Buffer; removeBatch: number | null }>> {
-  const { rows } = await tx.query<{ customer_no: number; held: Buffer; remove_batch: number | null }>(
-    'SELECT customer_no, held, remove_batch FROM ledger WHERE audience_no = $1 AND customer_no = ANY($2)',
+export async function readHeld(
+  tx: Tx,
+  audienceNo: number,
+  customers: readonly number[],
+): Promise<Map<number, { held: Buffer; removeBatch: number | null; left: boolean }>> {
+  const { rows } = await tx.query<{ customer_no: number; held: Buffer; remove_batch: number | null; left: boolean }>(
+    `SELECT l.customer_no, l.held, l.remove_batch, t.customer_no IS NOT NULL AS left
+     FROM ledger l LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no
+     WHERE l.audience_no = $1 AND l.customer_no = ANY($2)`,
     [audienceNo, customers],
   )
-  return new Map(rows.map(({ customer_no, held, remove_batch }) => [customer_no, { held, removeBatch: remove_batch }]))
+  return new Map(rows.map(({ customer_no, held, remove_batch, left }) => [customer_no, { held, removeBatch: remove_batch, left }]))
 }
 
 /**

@@ -54,7 +54,8 @@ export async function heldOfPeople(
   const held = new Map<number, HeldSet[]>()
   for (const [no, row] of rows) {
     const sets = decodeHeld(engine.destination.manifest.keys, await open(row.held, heldOf(audience.no, no)))
-    held.set(no, settleHeld(sets, stateOf(row.removeBatch, no)))
+    // Of whoever is left to do, some calls were made and some were not, and the ledger names the last one only: nothing counts as gone.
+    held.set(no, settleHeld(sets, row.left ? 'not_done' : stateOf(row.removeBatch, no)))
   }
   return held
 }
