@@ -20,10 +20,13 @@ export interface ConsumerParts {
   readonly tokens: ServiceTokens
 }
 
+type BusConfig = Pick<Config, 'BUS' | 'KAFKA_BROKERS' | 'DATABASE_URL' | 'DEAD_LETTER_KEY'> & Partial<Pick<Config, 'KAFKA_SESSION_MS'>>
+
 /** The transport that the configuration names. */
-export function configuredTransport(config: Pick<Config, 'BUS' | 'KAFKA_BROKERS' | 'DATABASE_URL' | 'DEAD_LETTER_KEY'>, name: string, log: Logger): Transport {
+export function configuredTransport(config: BusConfig, name: string, log: Logger): Transport {
   const deadLetterKey = Buffer.from(config.DEAD_LETTER_KEY, 'base64url')
-  if (config.BUS === 'kafka') return kafkaTransport({ brokers: config.KAFKA_BROKERS ?? [], clientId: name, log, deadLetterKey })
+  const { KAFKA_BROKERS: brokers = [], KAFKA_SESSION_MS: sessionTimeoutMs } = config
+  if (config.BUS === 'kafka') return kafkaTransport({ brokers, clientId: name, log, deadLetterKey, ...(sessionTimeoutMs && { sessionTimeoutMs }) })
   return embeddedTransport({ url: config.DATABASE_URL, log, deadLetterKey })
 }
 

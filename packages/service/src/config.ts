@@ -66,6 +66,9 @@ export const baseConfig = {
 /** What a service with consumers reads besides. */
 export const consumerConfig = {
   DEAD_LETTER_KEY: zKey.describe('seals dead letters: 32 bytes in base64url'),
+  KAFKA_SESSION_MS: zInteger({ min: 6_000, max: 300_000, fallback: 30_000 }).describe(
+    'how long a consumer that died without a word keeps its partitions, in milliseconds; longer than an event takes',
+  ),
 }
 
 export class ConfigError extends Error {

@@ -42,7 +42,7 @@ export function plansOf({ ports, databaseUrl, bus, adminKey, journalFile }: Surr
   const { privateJwks, SERVICE_JWKS } = serviceKeys(serviceNames)
   const busEnv: Env = { BUS: bus.kind, ...(bus.kind === 'kafka' && { KAFKA_BROKERS: bus.brokers.join(',') }) }
   const PEERS = { CONNECTIONS_URL: urls.connections, BEHAVIOR_EXPORT_URL: urls['behavior-export'] }
-  const consumer = { DEAD_LETTER_KEY: randomBytes(32).toString('base64url') }
+  const consumer = { DEAD_LETTER_KEY: randomBytes(32).toString('base64url'), KAFKA_SESSION_MS: '6000' }
 
   const service = (name: ServiceName, folder: string, role: ServiceRole, env: Env): ServicePlan => ({
     cwd: join(root, folder),

@@ -1,20 +1,15 @@
 /** What this service reads from the environment; the descriptions are its manual. */
 import { readFileSync } from 'node:fs'
-import { baseConfig, zInteger, zPort } from '@audience-sync/service/config'
+import { baseConfig, consumerConfig, zInteger, zPort } from '@audience-sync/service/config'
 import { type Keks, parseKeks } from '@audience-sync/vault/keks'
 import { z } from 'zod'
 
-const KEY_BYTES = 32
-
 export const configSchema = z.object({
   ...baseConfig,
+  ...consumerConfig,
   PORT: zPort(8082).describe('port to listen on; 0 takes any free one'),
   BEHAVIOR_EXPORT_KEK: z.string().optional().describe('key-encryption keys, the current first: kek_<name>:<32 bytes in base64url>,…'),
   BEHAVIOR_EXPORT_KEK_FILE: z.string().optional().describe('a file that holds them instead'),
-  DEAD_LETTER_KEY: z
-    .base64url()
-    .refine((text) => Buffer.from(text, 'base64url').length === KEY_BYTES, `must be ${KEY_BYTES} bytes in base64url`)
-    .describe('seals dead letters: 32 bytes in base64url'),
   CHANGE_LOG_DAYS: zInteger({ min: 1, max: 3_650, fallback: 30 }).describe('how long changes can be read; who falls further behind reads everything'),
   DATABASE_CONNECTIONS: zInteger({ min: 4, max: 200, fallback: 16 }).describe('connections to PostgreSQL at most'),
 })

@@ -1,6 +1,7 @@
 /** «Tell the far side»: the engine's workers with Meta as their destination. */
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { createMetaDestination } from '@audience-sync/destination-meta/destination'
+import type { consumerConfig } from '@audience-sync/service/config'
 import { type ConnectorServiceParts, connectorConfig, startConnectorService } from '@audience-sync/sync-engine/service'
 import { z } from 'zod'
 
@@ -18,7 +19,7 @@ export const configSchema = z.object({
 export type Config = z.output<typeof configSchema>
 
 export const start = (
-  config: Omit<Config, 'LOG_LEVEL' | 'BUS' | 'KAFKA_BROKERS' | 'SERVICE_KEY' | 'SERVICE_JWKS' | 'DEAD_LETTER_KEY'>,
+  config: Omit<Config, 'LOG_LEVEL' | 'BUS' | 'KAFKA_BROKERS' | 'SERVICE_KEY' | 'SERVICE_JWKS' | keyof typeof consumerConfig>,
   parts: Omit<ConnectorServiceParts, 'destination'>,
 ) => {
   const onAlarm = (alarm: object) => parts.log.warn(alarm, 'somebody should look at Meta’s API')
