@@ -47,7 +47,7 @@ function pack(all: readonly Change[], limit = LIMIT): { seen: Seen[]; packer: Pa
   const packer = new Packer(limit, lane)
   const seen: Seen[] = []
   const take = (due: Generator<Packed>) => {
-    for (const packed of due) seen.push({ packed, oldestPage: packer.oldestPage, left: new Set(all.keys().filter((no) => packer.has(no))) })
+    for (const packed of due) seen.push({ packed, oldestPage: packer.oldestPage, left: new Set([...all.keys()].filter((no) => packer.has(no))) })
   }
   all.forEach((one, no) => {
     take(packer.add(partsOf(one, no, Math.floor(no / PAGE))))
@@ -73,7 +73,7 @@ describe('whatever is packed', () => {
           }
         }
         expect(packer.oldestPage).toBeUndefined()
-        expect(all.keys().some((no) => packer.has(no))).toBe(false)
+        expect([...all.keys()].some((no) => packer.has(no))).toBe(false)
       }),
       runs,
     )
