@@ -201,6 +201,7 @@ CREATE TABLE "run" (
 	"config_version" integer,
 	"config" jsonb,
 	"bound" text,
+	"follow_up" boolean DEFAULT false NOT NULL,
 	"not_before" timestamp with time zone,
 	"wait_reason" jsonb,
 	"cancel_requested_at" timestamp with time zone,

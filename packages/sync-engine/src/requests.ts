@@ -44,7 +44,8 @@ const QUEUED = `status = 'queued' AND trigger <> 'privacy'`
 /**
  * Makes sure that a run will begin after this transaction commits. The queued run, if there is one, is locked, so no worker
  * has read its bound yet: what the caller committed, or commits with this, is in it. A cancellation that nobody has acted on yet
- * gives way: the newer wish counts, and there is room for one queued run only.
+ * gives way: the newer wish counts, and there is room for one queued run only. A queued run that applies a plan does no more than
+ * the plan: it is marked, and another follows it.
  */
 export async function requestRun(tx: Tx, request: RunRequest): Promise<RequestedRun> {
   const { audience, trigger, mode = 'incremental', delayMs = 0, traceparent = null, announce = true } = request
@@ -52,9 +53,9 @@ export async function requestRun(tx: Tx, request: RunRequest): Promise<Requested
     const { rows: queued } = await tx.query<{ no: number; id: string }>(
       `UPDATE run SET mode = CASE WHEN $2 = 'full' THEN 'full' ELSE mode END,
          not_before = CASE WHEN $3::int > 0 AND not_before IS NOT NULL THEN least(not_before, now() + $3 * interval '1 millisecond') END,
-         cancel_requested_at = NULL
+         follow_up = follow_up OR (trigger = 'plan' AND $4 <> 'plan'), cancel_requested_at = NULL
        WHERE audience_no = $1 AND ${QUEUED} RETURNING no, id`,
-      [audience.no, mode, delayMs],
+      [audience.no, mode, delayMs, trigger],
     )
     if (queued[0]) return { ...queued[0], outcome: 'existing' }
     const { rows: made } = await tx.query<{ no: number; id: string }>(

@@ -148,6 +148,8 @@ export const run = pgTable(
     config: jsonb('config'),
     /** Planning and acting stop here: the feed's horizon that the run waited for (C5). */
     bound: text('bound'),
+    /** Somebody wished for a run while this one, which applies a plan and nothing else, was queued: another follows it. */
+    followUp: boolean('follow_up').notNull().default(false),
     /** When a waiting or debounced run may be claimed; null: at once. */
     notBefore: at('not_before'),
     waitReason: jsonb('wait_reason'),

@@ -98,6 +98,27 @@ describe('a plan', () => {
     expect(await countsOf(publicId('run', (await around.world.run(await around.world.sync())).id as string))).toMatchObject({ added: 1 })
   })
 
+  test('leaves them to the next run even where everyone is looked at, and a refresh that comes meanwhile is a run of its own', async () => {
+    around = await startAround()
+    join(1, 3)
+    const { body } = await plan()
+    expect(body.mode).toBe('full')
+    const { body: run } = await apply(body.id)
+    join(4, 4)
+    around.world.behavior.leave(2)
+    expect((await around.call('POST', `/v1/audiences/${around.audienceId}/refresh`)).body.id).toBe(run.id)
+    await around.world.workOnce()
+    expect(await countsOf(run.id)).toMatchObject({ added: 2, removed: 0 })
+    await around.world.work()
+    await around.world.settle()
+    const { data } = (await around.call('GET', `/v1/audiences/${around.audienceId}/runs`)).body
+    expect(data).toMatchObject([
+      { trigger: 'api', counts: { added: 1 } },
+      { id: run.id, trigger: 'plan' },
+    ])
+    expect(around.world.far()).toEqual([1, 3, 4].map(digestOf).sort())
+  })
+
   test('is stale when a run is open or came in between, or when a choice has changed', async () => {
     around = await startAround()
     join(1, 3)

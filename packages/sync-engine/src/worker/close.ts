@@ -1,5 +1,6 @@
 /** The moves of a run, each one transaction that records and announces (DESIGN.md §2.7). Only the lease holder calls them. */
 import type { Tx } from '@audience-sync/db/database'
+import { requestRun } from '../requests.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { type AudienceStatus, announce, type StatusReason, setStatus } from '../store/status.ts'
 import type { Hold } from './brake.ts'
@@ -16,6 +17,10 @@ export function begin(job: Job, run: RunRow): Promise<RunRow> {
       [run.no, job.audience.configVersion, JSON.stringify(job.config)],
     )
     const running = await readRun(tx, run.no)
+    if (running.followUp) {
+      await requestRun(tx, { audience: job.audience, trigger: 'api', announce: false })
+      await tx.query('UPDATE run SET follow_up = false WHERE no = $1', [run.no])
+    }
     if (run.trigger !== 'privacy') await setStatus(tx, job.audience, 'syncing')
     if (first) await announce(tx, 'started', job.audience, running)
     return running

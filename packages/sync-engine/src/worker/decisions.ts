@@ -17,7 +17,12 @@ export interface Decided {
 /** As much of a job as deciding needs. */
 export type Deciding = Pick<Job, 'scope' | 'exceptions' | 'choice' | 'versions'>
 
-export async function decidePage(tx: Tx, job: Deciding, page: Pick<Page, 'rows' | 'range'>): Promise<Decided[]> {
+export async function decidePage(tx: Tx, job: Deciding, page: Pick<Page, 'rows' | 'range' | 'later'>): Promise<Decided[]> {
+  const decided = await decideAll(tx, job, page)
+  return page.later ? decided.filter(({ customerNo }) => !page.later?.has(customerNo)) : decided
+}
+
+async function decideAll(tx: Tx, job: Deciding, page: Pick<Page, 'rows' | 'range'>): Promise<Decided[]> {
   const { scope, exceptions } = job
   const customers = page.rows.map(([no]) => no)
   const found = await lookUp(tx, scope.audienceNo, scope.generation, customers, exceptions)

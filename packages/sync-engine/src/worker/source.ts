@@ -18,6 +18,8 @@ export interface Page {
   readonly rows: readonly FeedRow[]
   /** People of the ledger to look at besides: a full reconcile's second stream. `to` null: to the end. */
   readonly range: { readonly from: number; readonly to: number | null } | null
+  /** Of a plan's run: who changed after its bound, and is left to the next run though the rows show them as they are now. */
+  readonly later: ReadonlySet<number> | null
   /** Where the cursor may stand when everything before this page is stored; and when this page is too. */
   readonly from: string
   readonly next: string
@@ -53,16 +55,22 @@ export async function chooseBound(
   const first = await feed.horizon(lease.signal)
   // A plan was compared up to its own bound; who changed after that is left to the next run.
   const target = BigInt(isPlan(run) ? (run.bound ?? first.xmax) : first.xmax)
-  const deadline = performance.now() + engine.options.horizonMs
-  let now = first
-  while (BigInt(now.xmin) < target && performance.now() < deadline) {
-    await sleep(POLL_MS, undefined, { signal: lease.signal })
-    now = await feed.horizon(lease.signal)
-  }
+  const now = await reach(feed, first, target, engine.options.horizonMs, lease.signal)
   const behind = BigInt(now.xmin) < target
   const lost = audience.cursorEpoch !== null && (audience.cursorEpoch !== now.epoch || comparePositions(audience.cursor, now.oldest) < 0)
   const full = run.mode === 'full' || audience.fullReason !== null || audience.cursorEpoch === null || lost
   return { mode: full ? 'full' : 'incremental', below: behind ? now.xmin : String(target), epoch: now.epoch, behind }
+}
+
+/** Waits, for a while, until the feed can be read up to a transaction. */
+async function reach(feed: Pick<Feed, 'horizon'>, first: Horizon, target: bigint, forMs: number, signal: AbortSignal): Promise<Horizon> {
+  const deadline = performance.now() + forMs
+  let now = first
+  while (BigInt(now.xmin) < target && performance.now() < deadline) {
+    await sleep(POLL_MS, undefined, { signal })
+    now = await feed.horizon(signal)
+  }
+  return now
 }
 
 /** A run that applies a plan says exactly what was planned. */
@@ -86,18 +94,20 @@ export const pagesOf =
     bound.mode === 'full' ? fullPages(job, feed, run, bound) : changedPages(job, feed, run, bound)
 
 async function* changedPages({ engine, lease, audience }: Job, feed: Feed, run: RunRow, bound: Bound): AsyncGenerator<Page> {
+  const later = changedLater(engine, lease, feed, run, bound)
   let index = 0
   let from = audience.cursor
   for (let done = false; !done; index += 1) {
     const page = await feed.changes(from, bound.below, lease.signal)
-    yield { index, rows: page.rows, range: null, from, next: page.next }
+    yield { index, rows: page.rows, range: null, later: null, from, next: page.next }
     from = page.next
     done = page.done
   }
   for (let after = 0; ; index += 1) {
     const customers = await leftToDo(engine, audience.tenantId, audience.no, after, run.no)
     if (customers.length === 0) return
-    yield { index, rows: await feed.rows(customers, lease.signal), range: null, from, next: from }
+    const rows = await feed.rows(customers, lease.signal)
+    yield { index, rows, range: null, later: await later(), from, next: from }
     after = customers.at(-1) ?? after
   }
 }
@@ -106,16 +116,38 @@ const leftToDo = (engine: Engine, tenantId: string, audienceNo: number, after: n
   engine.db.tenant(tenantId, (tx) => readTodo(tx, audienceNo, after, false, runNo, PAGE))
 
 /** The cursor stays until everyone was looked at: then it is the horizon from before the first page (C8). */
-async function* fullPages({ lease, audience }: Job, feed: Feed, run: RunRow, bound: Bound): AsyncGenerator<Page> {
+async function* fullPages({ engine, lease, audience }: Job, feed: Feed, run: RunRow, bound: Bound): AsyncGenerator<Page> {
+  const later = changedLater(engine, lease, feed, run, bound)
   let after = 0
   let start = isPlan(run) ? `${bound.below}:0` : undefined
   for (let index = 0; ; index += 1) {
     const page = await feed.members(after, lease.signal)
     start ??= page.start
     const range = { from: after + 1, to: page.done ? null : page.nextCustomer }
-    yield { index, rows: page.rows, range, from: audience.cursor, next: page.done ? start : audience.cursor }
+    yield { index, rows: page.rows, range, later: await later(), from: audience.cursor, next: page.done ? start : audience.cursor }
     if (page.done) return
     after = page.nextCustomer
+  }
+}
+
+/**
+ * Who changed at or after the bound of a plan's run, as far as they may be in what was read before this is asked; null for other
+ * runs, which take people as they are.
+ */
+function changedLater(engine: Engine, { signal }: Job['lease'], feed: Feed, run: RunRow, { below }: Bound): () => Promise<ReadonlySet<number> | null> {
+  if (!isPlan(run)) return async () => null
+  const changed = new Set<number>()
+  let position = `${below}:0`
+  return async () => {
+    const first = await feed.horizon(signal)
+    await reach(feed, first, BigInt(first.xmax), engine.options.horizonMs, signal)
+    for (let done = false; !done; ) {
+      const page = await feed.changes(position, first.xmax, signal)
+      for (const [no] of page.rows) changed.add(no)
+      position = page.next
+      done = page.done || page.count === 0
+    }
+    return changed
   }
 }
 

@@ -57,12 +57,12 @@ async function decidingOf({ db, manifest }: LookParts, audience: AudienceRow): P
   }
 }
 
-type People = Pick<Page, 'rows' | 'range'>
+type People = Pick<Page, 'rows' | 'range' | 'later'>
 
 async function* everyone({ feed, signal }: LookParts): AsyncGenerator<People> {
   for (let after = 0; ; ) {
     const { rows, nextCustomer, done } = await feed.members(after, signal)
-    yield { rows, range: { from: after + 1, to: done ? null : nextCustomer } }
+    yield { rows, range: { from: after + 1, to: done ? null : nextCustomer }, later: null }
     if (done) return
     after = nextCustomer
   }
@@ -72,7 +72,7 @@ async function* changed({ db, feed, signal }: LookParts, audience: AudienceRow, 
   const seen = new Seen()
   const asNow = async (customers: readonly number[]): Promise<People> => {
     const fresh = customers.filter((no) => seen.add(no))
-    return { rows: fresh.length > 0 ? await feed.rows(fresh, signal) : [], range: null }
+    return { rows: fresh.length > 0 ? await feed.rows(fresh, signal) : [], range: null, later: null }
   }
   for (let from = audience.cursor, done = false; !done; ) {
     const page = await feed.changes(from, below, signal)
