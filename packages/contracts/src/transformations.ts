@@ -138,22 +138,26 @@ function readBy(one: Transformation): number {
 }
 
 /**
- * Groups in which somebody may turn out sendable whom ingest found nothing usable of in `chosen`: what it could not read may be
- * mended, and a chosen field may be fed from another. Counts of eligible people then are an upper bound.
+ * Groups of which one makes somebody worth looking at, when those in `chosen` are chosen. What is left out for everyone is not among
+ * them; what a transformation may mend is (ingest could not read it, or the field is fed from another), so that counts of eligible
+ * people are then the most that can be.
  */
-export function groupsMended(transformations: readonly Transformation[], chosen: number): number {
-  const one = (transformation: Transformation): number => {
-    switch (transformation.type) {
-      case 'prefix':
-      case 'suffix':
-        return bitOf(transformation.field) & chosen ? UNREAD_BIT : 0
-      case 'defaultCountry':
-        return groupBit('phone') & chosen ? UNREAD_BIT : 0
-      case 'map':
-        return transformation.from !== 'customerId' && bitOf(transformation.field) & chosen ? bitOf(transformation.from) | UNREAD_BIT : 0
-      default:
-        return 0
-    }
+export function groupsSendable(transformations: readonly Transformation[], chosen: number): number {
+  const dropped = new Set(transformations.flatMap((one) => (one.type === 'drop' ? [one.field] : [])))
+  const left = fieldNames.filter((field) => !dropped.has(field)).reduce((sum, field) => sum | bitOf(field), 0)
+  return transformations.reduce((sum, one) => sum | mendedBy(one, chosen), chosen & left)
+}
+
+function mendedBy(one: Transformation, chosen: number): number {
+  switch (one.type) {
+    case 'prefix':
+    case 'suffix':
+      return bitOf(one.field) & chosen ? UNREAD_BIT : 0
+    case 'defaultCountry':
+      return groupBit('phone') & chosen ? UNREAD_BIT : 0
+    case 'map':
+      return one.from !== 'customerId' && bitOf(one.field) & chosen ? bitOf(one.from) | UNREAD_BIT : 0
+    default:
+      return 0
   }
-  return transformations.reduce((sum, each) => sum | one(each), 0)
 }

@@ -1,5 +1,5 @@
 import { Identifiers } from '@audience-sync/contracts/people'
-import { groupsMended, groupsRead, Transformation, Transformations } from '@audience-sync/contracts/transformations'
+import { groupsRead, groupsSendable, Transformation, Transformations } from '@audience-sync/contracts/transformations'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Person, Prepared } from './contract.ts'
@@ -134,6 +134,12 @@ describe('what a run has to look at', () => {
   })
   test('a default country may make a number sendable that ingest could not read, where phones are chosen', () => {
     const rule = of({ type: 'defaultCountry', country: 'DE' })
-    expect([groupsMended(rule, 1 << 1), groupsMended(rule, 1 << 0)]).toEqual([1 << 14, 0])
+    expect([groupsSendable(rule, 1 << 1), groupsSendable(rule, 1 << 0)]).toEqual([(1 << 1) | (1 << 14), 1 << 0])
+  })
+  test('what is left out for everyone makes nobody sendable: of e-mail addresses only when both fields are', () => {
+    const both = (1 << 0) | (1 << 1)
+    expect(groupsSendable(of({ type: 'drop', field: 'phone' }), both)).toBe(1 << 0)
+    expect(groupsSendable(of({ type: 'drop', field: 'email' }), both)).toBe(both)
+    expect(groupsSendable(of({ type: 'drop', field: 'email' }, { type: 'drop', field: 'emails' }), both)).toBe(1 << 1)
   })
 })

@@ -2,7 +2,7 @@
 import { uuidOf } from '@audience-sync/contracts/ids'
 import { groupBit, type IdentifierChoice } from '@audience-sync/contracts/people'
 import type { NewAudience } from '@audience-sync/contracts/rest/audiences'
-import { groupsMended, type Transformation } from '@audience-sync/contracts/transformations'
+import { groupsSendable, type Transformation } from '@audience-sync/contracts/transformations'
 import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { type Destinations, parseSettings } from './destinations.ts'
@@ -29,7 +29,7 @@ export interface CheckedAudience {
 /** Groups of which one makes a person eligible. What transformations may mend is among them: the count then is the most that can be. */
 export function groupsOf(identifiers: readonly string[], transformations: readonly Transformation[]): number {
   const chosen = identifiers.reduce((bits, choice) => bits | groupBit(choice as IdentifierChoice), 0)
-  return chosen | groupsMended(transformations, chosen)
+  return groupsSendable(transformations, chosen)
 }
 
 /** A field of the body that the schema could not refuse by itself. */

@@ -1,4 +1,4 @@
-import { groupBit, purposeBit } from '@audience-sync/contracts/people'
+import { groupBit, purposeBit, UNREAD_BIT } from '@audience-sync/contracts/people'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { DENIED, type Fixture, fixture, GRANTED, T0 } from './fixture.ts'
 
@@ -120,7 +120,7 @@ describe('customers', () => {
     await f.joins([['p_4', true]])
     const { verdicts } = await f.fetch([await f.numberOf('p_4')])
     expect(verdicts).toMatchObject([
-      { verdict: 'send', identifiers: { email: 'nobody', phone: '+14155550100' }, groups: groupBit('phone') | groupBit('consent') },
+      { verdict: 'send', identifiers: { email: 'nobody', phone: '+14155550100' }, groups: groupBit('phone') | groupBit('consent') | UNREAD_BIT },
     ])
   })
 

@@ -4,7 +4,7 @@
  */
 import type { FeedRow } from '@audience-sync/contracts/internal/feed'
 import { groupBit, type IdentifierChoice, type Purpose, purposeBit, UNREAD_BIT } from '@audience-sync/contracts/people'
-import { groupsMended, groupsRead, type Transformation } from '@audience-sync/contracts/transformations'
+import { groupsRead, groupsSendable, type Transformation } from '@audience-sync/contracts/transformations'
 
 /** What an audience's frozen configuration says about rows of the feed. */
 export interface Choice {
@@ -24,7 +24,7 @@ export function choiceOf(
   transformations: readonly Transformation[] = [],
 ): Choice {
   const picked = identifiers.reduce((bits, choice) => bits | groupBit(choice), 0)
-  const chosen = picked | groupsMended(transformations, picked)
+  const chosen = groupsSendable(transformations, picked)
   const watched = chosen | groupsRead(transformations) | (sends.value ? groupBit('value') : 0) | (sends.consent ? groupBit('consent') : 0)
   return { chosen, watched, purpose: purposeBit(purpose) }
 }
