@@ -3,15 +3,16 @@
  * Every customer is looked at again, a page a transaction; the tenant's row remembers how far that went.
  */
 import { groupBit } from '@audience-sync/contracts/people'
-import type { Database } from '@audience-sync/db/database'
+import type { Database, Tx } from '@audience-sync/db/database'
 import { permission } from '@audience-sync/destination-kit/consent'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { announceBehaviors, type Loss, suppress } from './announce.ts'
-import { type CustomerState, lockCustomersAfter, storeCustomers } from './ingest/customer-rows.ts'
+import { type CustomerState, lockCustomersAfter, type PageRow, storeCustomers } from './ingest/customer-rows.ts'
 import { stateOf } from './ingest/customers.ts'
+import { type Change, shareOut, withSharers } from './ingest/sharing.ts'
 import { assess } from './people/assess.ts'
 import { openIdentifiers } from './people/identifiers.ts'
-import { findTenant } from './tenants.ts'
+import { findTenant, type Tenant } from './tenants.ts'
 
 const PAGE = 2_000 // decrypting and judging them takes a tenth of a second
 
@@ -30,22 +31,34 @@ const reassessPage = (db: Database, vault: DekStore, tenantId: string) =>
     )
     const tenant = await findTenant(tx, vault, tenantId)
     if (!tenant || !due[0]) return
-    const rows = await lockCustomersAfter(tx, tenant, due[0].reassess_after, PAGE)
-    const states: CustomerState[] = []
-    const losses: Loss[] = []
-    for (const row of rows) {
-      const before = stateOf(row)
-      const given = permission(before.consent, row.country ?? undefined, tenant.defaultCountry)
-      const identifiers = row.identifiers ? await openIdentifiers(vault, tx, tenantId, row.no, row.identifiers) : undefined
-      const seen = identifiers ? assess(tenant, identifiers, row.value ?? undefined, before.consent) : { purposes: given.purposes }
-      const after = { ...before, ...seen }
-      if (after.purposes === before.purposes && after.groups === before.groups) continue
-      states.push({ ...after, feedChanged: true })
-      const lost = before.purposes & ~after.purposes
-      if (lost && before.groups & ~groupBit('consent')) losses.push({ customerNo: row.no, purposes: lost, reason: given.adsReason ?? 'consent_denied' })
-    }
-    await announceBehaviors(tx, tenant, await storeCustomers(tx, tenant, states))
+    const after = due[0].reassess_after
+    const { rows, losses, ...plan } = await withSharers(tx, tenant, async (sharers) => {
+      const rows = await lockCustomersAfter(tx, tenant, after, PAGE, sharers)
+      return { rows, ...(await judged(tx, vault, tenant, rows)) }
+    })
+    await announceBehaviors(tx, tenant, await storeCustomers(tx, tenant, await shareOut(tx, tenant, plan)))
     await suppress(tx, tenant, losses)
-    const last = rows.reduce((highest, { no }) => Math.max(highest, no), 0)
-    await tx.query('UPDATE tenant SET reassess_after = $2 WHERE id = $1', [tenantId, rows.length > 0 ? last : null])
+    const last = rows.reduce((highest, { no, paged }) => (paged ? Math.max(highest, no) : highest), 0)
+    await tx.query('UPDATE tenant SET reassess_after = $2 WHERE id = $1', [tenantId, last || null])
   })
+
+async function judged(tx: Tx, vault: DekStore, tenant: Tenant, rows: readonly PageRow[]) {
+  const changes: Change[] = []
+  const others: CustomerState[] = []
+  const losses: Loss[] = []
+  for (const row of rows) {
+    const before = stateOf(tenant, row)
+    const given = permission(before.consent, row.country ?? undefined, tenant.defaultCountry)
+    const identifiers = row.identifiers && row.paged ? await openIdentifiers(vault, tx, tenant.id, row.no, row.identifiers) : undefined
+    const seen = identifiers ? assess(tenant, identifiers, row.value ?? undefined, before.consent) : { purposes: given.purposes }
+    const after = { ...before, ...seen, feedChanged: true }
+    if (!row.paged || (after.purposes === before.purposes && after.groups === before.groups && after.tags.join() === before.tags.join())) {
+      others.push(before)
+      continue
+    }
+    changes.push({ before, after })
+    const lost = before.purposes & ~after.purposes
+    if (lost && before.groups & ~groupBit('consent')) losses.push({ customerNo: row.no, purposes: lost, reason: given.adsReason ?? 'consent_denied' })
+  }
+  return { changes, others, losses }
+}

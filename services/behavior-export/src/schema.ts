@@ -92,6 +92,10 @@ export const customer = pgTable(
     /** `[[field, code]]`: what could not be normalised, for the coverage figures. */
     unusable: jsonb(),
     identifiers: bytea(),
+    /** Keyed tags of the identifiers that match the person alone, 8 bytes each, in order: those under which `identifier_tag` lists them. */
+    tags: bytea().notNull().default(sql`''::bytea`),
+    /** A byte per tag: the purposes for which it may not be sent, because of somebody else; '' when there is none. `fingerprints` carries a mark of it. */
+    withheld: bytea().notNull().default(sql`''::bytea`),
   },
   // By customerId: ingest maps a batch of outside ids to numbers, and locks in this order.
   (t) => [unique('customer_id').on(t.tenantNo, t.customerId)],
@@ -136,13 +140,23 @@ export const suppressionLog = pgTable(
 )
 
 /**
- * Keyed tags of identifiers that match a person alone, to find two customers who share one (SYNC.md C2).
- * The table stands ready; ingest fills it, and the fetch reads it, when that rule is built.
+ * Who carries which identifier: keyed tags of those that match a person alone, to find two customers who share one (SYNC.md C2).
+ * `denies`: the purposes for which this customer may not be sent, and so nobody else by this identifier. Of an erased person the
+ * rows stay, with every purpose: the suppression entry that may be kept (RELIABILITY.md §4.9).
  */
 export const identifierTag = pgTable(
   'identifier_tag',
-  { customerNo: bigint('customer_no', { mode: 'number' }).notNull(), tenantNo: integer('tenant_no').notNull(), tag: bytea().notNull() },
-  (t) => [primaryKey({ columns: [t.tenantNo, t.tag, t.customerNo] }), index('identifier_tag_by_customer').on(t.customerNo)],
+  {
+    customerNo: bigint('customer_no', { mode: 'number' }).notNull(),
+    tenantNo: integer('tenant_no').notNull(),
+    denies: smallint().notNull(),
+    tag: bytea().notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.tenantNo, t.tag, t.customerNo] }),
+    // Whether anybody denies a purpose is asked of each new tag; the few who do are found without reading all who share it.
+    index('identifier_tag_denied').on(t.tenantNo, t.tag, t.denies).where(sql`denies <> 0`),
+  ],
 )
 
 /** One row: which history positions belong to, and where it begins (SYNC.md C8). `cluster` names the database it was made in. */

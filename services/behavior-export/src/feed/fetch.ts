@@ -1,7 +1,8 @@
 /**
  * The one answer that carries personal data: the identifiers of exactly the customers asked for, and the second check of
  * consent and suppression (DESIGN.md §2.5). One verdict per id, in the order asked (SYNC.md C7); the fingerprints are those of
- * exactly these identifiers (C9). All of one statement, and so of one snapshot.
+ * exactly these identifiers (C9): of what a person gave, less what is withheld for the purpose because somebody else who carries it
+ * may not be sent (C2). All of one statement, and so of one snapshot.
  */
 import type { FetchAnswer, FetchVerdict } from '@audience-sync/contracts/internal/feed'
 import { type Purpose, purposeBit } from '@audience-sync/contracts/people'
@@ -10,6 +11,8 @@ import { permission, suppression } from '@audience-sync/destination-kit/consent'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { type ConsentColumns, consentOf } from '../people/consent.ts'
 import { openIdentifiers } from '../people/identifiers.ts'
+import { splitTags } from '../people/tags.ts'
+import { readWithheld, withoutWithheld } from '../people/withheld.ts'
 import type { Tenant } from '../tenants.ts'
 import { LOOKUP, positionBelow } from './horizon.ts'
 
@@ -26,6 +29,8 @@ interface Row extends ConsentColumns {
   readonly value: number | null
   readonly country: string | null
   readonly identifiers: Buffer | null
+  readonly tags: Buffer
+  readonly withheld: Buffer
 }
 
 export async function fetchCustomers(
@@ -38,7 +43,7 @@ export async function fetchCustomers(
 ): Promise<FetchAnswer> {
   const { rows } = await tx.query<Row>(
     `SELECT a.no, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin, m.member, c.no IS NOT NULL AS known, c.erased_at IS NOT NULL AS erased, c.customer_id, c.purposes, c.groups,
-       c.fingerprints, c.value, c.country, c.identifiers, c.ad_user_data, c.ad_personalization, c.crm, c.sale_share_opt_out
+       c.fingerprints, c.value, c.country, c.identifiers, c.tags, c.withheld, c.ad_user_data, c.ad_personalization, c.crm, c.sale_share_opt_out
      FROM unnest($2::bigint[]) WITH ORDINALITY AS a(no, at)
      LEFT JOIN ${LOOKUP('customer', 'c', 'no = a.no')} LEFT JOIN ${LOOKUP('membership', 'm', 'behavior_no = $1 AND customer_no = a.no')} ORDER BY a.at`,
     [behaviorNo, customers],
@@ -58,11 +63,12 @@ async function verdictOf(tx: Tx, vault: DekStore, tenant: Tenant, row: Row, purp
   const now = permission(consent, row.country ?? undefined, tenant.defaultCountry)
   const reason = suppression(now, purpose) ?? (row.purposes & purposeBit(purpose) ? null : 'consent_denied')
   if (reason) return { verdict: 'suppressed', no, reason }
+  const identifiers = row.identifiers ? await openIdentifiers(vault, tx, tenant.id, no, row.identifiers) : {}
   return {
     verdict: 'send',
     no,
     customerId: row.customer_id,
-    identifiers: row.identifiers ? await openIdentifiers(vault, tx, tenant.id, no, row.identifiers) : {},
+    identifiers: withoutWithheld(tenant.hmac, identifiers, readWithheld(splitTags(row.tags), row.withheld), purposeBit(purpose)),
     consent,
     ...(row.value !== null && { value: row.value }),
     limitedDataUse: purpose === 'ads_ldu' && consent.saleShareOptOut,

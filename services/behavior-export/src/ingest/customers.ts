@@ -15,8 +15,11 @@ import { assess } from '../people/assess.ts'
 import { consentOf } from '../people/consent.ts'
 import { withConsent } from '../people/fingerprint.ts'
 import { sealIdentifiers } from '../people/identifiers.ts'
+import { splitTags } from '../people/tags.ts'
+import { marked, readWithheld } from '../people/withheld.ts'
 import type { Tenant } from '../tenants.ts'
 import { type CustomerRow, type CustomerState, lockCustomers, storeCustomers } from './customer-rows.ts'
+import { type Change, shareOut, withSharers } from './sharing.ts'
 import { addStubs } from './stubs.ts'
 
 export interface CustomerInput {
@@ -41,31 +44,43 @@ export interface CustomerOutcome {
 /** `dek` seals; ask the vault for it before the transaction. */
 export async function ingestCustomers(tx: Tx, dek: Dek, tenant: Tenant, inputs: readonly CustomerInput[]): Promise<CustomerOutcome> {
   const byCustomer = Map.groupBy(inputs, ({ customerId }) => customerId)
-  const { rows, erased } = await locked(tx, tenant, [...byCustomer.keys()])
+  const plan = await withSharers(tx, tenant, async (sharers) => {
+    const { rows, erased } = await locked(tx, tenant, [...new Set([...byCustomer.keys(), ...sharers])])
+    return { ...planned(tenant, dek, rows, byCustomer), erased }
+  })
+  await announceBehaviors(tx, tenant, await storeCustomers(tx, tenant, await shareOut(tx, tenant, plan)))
+  await suppress(tx, tenant, plan.losses)
+  const { changed, stale, erased, unusable } = plan
+  return { changed, stale, erased, unusable }
+}
+
+function planned(tenant: Tenant, dek: Dek, rows: readonly CustomerRow[], byCustomer: ReadonlyMap<string, readonly CustomerInput[]>) {
   const unusable = new Map<string, readonly DroppedField[]>()
-  const states: CustomerState[] = []
+  const changes: Change[] = []
+  const others: CustomerState[] = []
   const losses: Loss[] = []
   let changed = 0
   let stale = 0
   for (const row of rows) {
-    const start = stateOf(row)
-    let state = start
+    const before = stateOf(tenant, row)
+    let state = before
     for (const input of byCustomer.get(row.customer_id) ?? []) {
       const next = apply(tenant, dek, state, input)
       if (next === 'stale') stale += 1
       else if (next) state = next
     }
-    if (state === start) continue
+    if (state === before) {
+      others.push(before)
+      continue
+    }
     if (state.identifiers && state.unusable?.length) unusable.set(row.customer_id, state.unusable)
     const differs = state.feedChanged || state.present !== row.present || spelled(state.unusable) !== spelled(row.unusable)
     if (differs) changed += 1
-    states.push(state)
+    changes.push({ before, after: state })
     const lost = row.occurred_ms === null && row.consent_ms === null ? 0 : row.purposes & ~state.purposes // nothing can have been sent of a stub
     if (lost) losses.push({ customerNo: row.no, purposes: lost, reason: reasonOf(lost, state, tenant) })
   }
-  await announceBehaviors(tx, tenant, await storeCustomers(tx, tenant, states))
-  await suppress(tx, tenant, losses)
-  return { changed, stale, erased, unusable }
+  return { changes, others, losses, changed, stale, unusable }
 }
 
 const spelled = (unusable: CustomerRow['unusable']) => (unusable ?? []).map(({ field, code }) => `${field} ${code}`).join()
@@ -79,21 +94,27 @@ async function locked(tx: Tx, tenant: Tenant, ids: readonly string[]): Promise<{
   return { rows: [...rows, ...(await lockCustomers(tx, tenant, missing))], erased }
 }
 
-export const stateOf = (row: CustomerRow): CustomerState => ({
-  no: row.no,
-  occurredAt: row.occurred_ms,
-  consentAt: row.consent_ms,
-  value: row.value,
-  consent: consentOf(row),
-  country: row.country,
-  purposes: row.purposes,
-  groups: row.groups,
-  present: row.present,
-  fingerprints: row.fingerprints,
-  unusable: row.unusable,
-  identifiers: null,
-  feedChanged: false,
-})
+export function stateOf(tenant: Tenant, row: CustomerRow): CustomerState {
+  const tags = splitTags(row.tags)
+  const withheld = readWithheld(tags, row.withheld)
+  return {
+    no: row.no,
+    occurredAt: row.occurred_ms,
+    consentAt: row.consent_ms,
+    value: row.value,
+    consent: consentOf(row),
+    country: row.country,
+    purposes: row.purposes,
+    groups: row.groups,
+    present: row.present,
+    fingerprints: marked(tenant.hmac, row.groups, row.fingerprints, withheld),
+    tags,
+    withheld,
+    unusable: row.unusable,
+    identifiers: null,
+    feedChanged: false,
+  }
+}
 
 /** The state after one input; undefined: the same input again; 'stale': all that it says is older than what is stored. */
 function apply(tenant: Tenant, dek: Dek, state: CustomerState, input: CustomerInput): CustomerState | 'stale' | undefined {

@@ -6,6 +6,7 @@ import { country as countryCode } from '@audience-sync/destination-kit/normalise
 import { usableGroups } from '@audience-sync/destination-kit/usable'
 import type { Tenant } from '../tenants.ts'
 import { fingerprintsOf, presentGroups } from './fingerprint.ts'
+import { tagsOf } from './tags.ts'
 
 export interface Assessment {
   /** Bits of `identifierGroups`, and `UNREAD_BIT`. */
@@ -17,6 +18,8 @@ export interface Assessment {
   readonly country: string | null
   /** Bits of `purposes`. */
   readonly purposes: number
+  /** Of the identifiers that match alone. */
+  readonly tags: readonly string[]
 }
 
 export function assess(tenant: Tenant, identifiers: Identifiers, value: number | undefined, consent: Consent): Assessment {
@@ -32,5 +35,6 @@ export function assess(tenant: Tenant, identifiers: Identifiers, value: number |
     unusable: badValue ? [...usable.unusable, { field: 'value', code: 'value_malformed' }] : usable.unusable,
     country: identifiers.country === undefined ? null : countryCode(identifiers.country),
     purposes: permission(consent, identifiers.country, tenant.defaultCountry).purposes,
+    tags: tagsOf(tenant.hmac, identifiers, tenant.defaultCountry),
   }
 }
