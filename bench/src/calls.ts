@@ -42,7 +42,7 @@ export const run = (profile: Profile): Promise<Report> =>
     const twin = await createMetaTwin({ ...APP, port: 0 })
     const behaviorExport = await startBehaviorExport(trust, database.url('behavior_export'), here.kek)
     const grant = await grantFrom(twin.url)
-    const faults = { share: 0, made: 0 }
+    const faults = { share: 0, made: 0, uploads: 0 }
     const destination = failing(limited(createMetaDestination({ baseUrl: twin.url }) as Destination), twin, faults)
     const engine = await makeEngine({ database, behaviorExportUrl: behaviorExport.url, trust, destination, grant })
     try {
@@ -65,7 +65,7 @@ export const run = (profile: Profile): Promise<Report> =>
         await here.members(behavior.no, step.leave, false, time)
         await here.people(step.change, time, `.v${index}`)
         const before = twin.journal().at(-1)?.seq ?? 0
-        Object.assign(faults, { share: step.failing, made: 0 })
+        Object.assign(faults, { share: step.failing, made: 0, uploads: 0 })
         await queueRun(audiences, audience)
         for (let lease = await claim(engine, never); lease; lease = await claim(engine, never)) await workAudience(engine, lease)
         twin.clock.advance(60_000)
@@ -115,14 +115,14 @@ const limited = (destination: Destination): Destination => ({
   manifest: { ...destination.manifest, limits: { ...destination.manifest.limits, rowsPerCall: LIMIT } },
 })
 
-/** Before every hundredth upload something is made to happen to it: not done at all, or done and the answer lost. */
-function failing(destination: Destination, twin: MetaTwin, faults: { share: number; made: number }): Destination {
-  let uploads = 0
+/** Within every hundred uploads, something is made to happen to one: not done at all, or done and the answer lost. */
+function failing(destination: Destination, twin: MetaTwin, faults: { share: number; made: number; uploads: number }): Destination {
   return {
     ...destination,
     push(ctx, request) {
-      uploads += 1
-      if (faults.share > 0 && uploads % Math.round(1 / faults.share) === 0) {
+      faults.uploads += 1
+      const every = Math.round(1 / faults.share)
+      if (faults.uploads % every === every / 2) {
         const match = { path: '/users' }
         twin.fault(faults.made % 2 === 0 ? { kind: 'status', status: 503, match } : { kind: 'apply_then_reset', match })
         faults.made += 1

@@ -21,7 +21,7 @@ const TWIN_HEAP = ['--max-old-space-size=8192'] // it holds everybody
 
 export const run = (profile: Profile): Promise<Report> =>
   onCluster(async (cluster) => {
-    const few = profile === 'full' ? 100_000 : 20_000
+    const few = profile === 'full' ? 100_000 : 10_000
     compile('services/behavior-export', 'services/connector-meta')
     const trust = await makeTrust()
     const small = await exported(cluster, trust, 'few', few)

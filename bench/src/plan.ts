@@ -28,7 +28,7 @@ const grant = { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: '1
 
 export const run = (profile: Profile): Promise<Report> =>
   onCluster(async (cluster) => {
-    const few = profile === 'full' ? 100_000 : 40_000
+    const few = profile === 'full' ? 100_000 : 20_000
     const rounds = profile === 'full' ? 15 : 7
     const trust = await makeTrust()
     const small = await makeWorld(cluster, trust, 'few', few)
