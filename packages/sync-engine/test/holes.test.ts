@@ -224,3 +224,14 @@ test('a deleted audience keeps nothing that could be sent', async () => {
   expect((await world.audience()).deleted_at).not.toBeNull()
   expect(await world.database.admin('SELECT batch_no FROM sync.batch_payload')).toEqual([])
 })
+
+test('an adopted audience that is let go of stays at the platform, without our people', async () => {
+  await start({}, 1, 2)
+  await world.sync()
+  await world.database.admin(`UPDATE sync.audience SET adopted = true, delete_requested_at = now(), status = 'deleting'`)
+  await world.work()
+  world.twin.clock.advance(5_000)
+  expect(world.far()).toEqual([])
+  expect(world.twin.state().audiences.map(({ deleted }) => deleted)).toEqual([false])
+  expect((await world.audience()).deleted_at).not.toBeNull()
+})
