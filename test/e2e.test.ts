@@ -4,6 +4,7 @@ import { badInput } from './e2e/bad-input.ts'
 import { choices } from './e2e/choices.ts'
 import { kafkaDoor } from './e2e/kafka-door.ts'
 import { mainJob } from './e2e/main-job.ts'
+import { plans } from './e2e/plans.ts'
 import { preview } from './e2e/preview.ts'
 import { installation } from './e2e/stage.ts'
 import { trace } from './e2e/trace.ts'
@@ -16,6 +17,7 @@ describe('on Kafka', () => {
   mainJob(stage)
   preview(stage)
   choices(stage)
+  plans(stage)
   trace(stage)
   kafkaDoor(stage)
   badInput(stage)

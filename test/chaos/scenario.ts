@@ -26,6 +26,7 @@ export const CHAOS_ENV = { 'connector-meta': { ENGINE_LEASE_MS: '8000', ENGINE_C
 
 const LINES = 5_000 // of one bulk request
 const ANSWER_MS = 180_000 // a killed service, the session of its consumers and a slow machine
+const AWAY: ReadonlySet<number> = new Set([502, 503, 504]) // the gateway’s words for a service that is away; any other refusal is an error
 const RUN_MS = 300_000
 
 export interface Killed extends Kill {
@@ -93,7 +94,7 @@ async function persist(what: string, ask: () => Promise<Answer>): Promise<Json> 
     what,
     async () => {
       const answer = await ask()
-      if (answer.status >= 500) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`)
+      if (AWAY.has(answer.status)) throw new Error(`${answer.status} ${JSON.stringify(answer.body)}`)
       if (answer.status >= 300) refused = answer
       return answer
     },

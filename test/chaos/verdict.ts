@@ -39,7 +39,7 @@ export interface Verdict {
 }
 
 export async function judge(system: System, client: Client, plan: Plan, { audienceId, externalId }: Story): Promise<Verdict> {
-  const [unpublished, lag] = await Promise.all([drained(system), caughtUp(system)])
+  const [unpublished, lag, leases] = await Promise.all([drained(system), caughtUp(system), released(system)])
   const far = await farRows(system.twin, externalId)
   const wanted = rowsOf(plan.desired)
   const all = await uploads(system.twin, externalId)
@@ -56,7 +56,7 @@ export async function judge(system: System, client: Client, plan: Plan, { audien
     journal: { added, removed },
     counts: await countsOf(client, audienceId),
     unpublished,
-    leases: await count(system, 'SELECT count(*)::int AS n FROM sync.audience WHERE lease_owner IS NOT NULL'),
+    leases,
     lag,
     deadLetters: await inOutboxes(system, `topic LIKE '%.dlq'`),
   }
@@ -112,6 +112,12 @@ async function inOutboxes(system: System, which: string): Promise<number> {
 async function drained(system: System): Promise<number> {
   const left = () => inOutboxes(system, 'published_at IS NULL')
   return until('the outboxes are empty', async () => (await left()) === 0, { timeoutMs: DRAIN_MS, everyMs: 200 }).then(() => 0, left)
+}
+
+/** A lease that ran out is nobody's, whoever's name it bears. */
+async function released(system: System): Promise<number> {
+  const left = () => count(system, 'SELECT count(*)::int AS n FROM sync.audience WHERE lease_until > now()')
+  return until('no lease is held', async () => (await left()) === 0, { timeoutMs: DRAIN_MS, everyMs: 200 }).then(() => 0, left)
 }
 
 async function caughtUp({ brokers }: System): Promise<number> {
