@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { configSchema as audiencesConfig, start as startAudiences } from '@audience-sync/audiences/start'
 import { configSchema as behaviorExportConfig } from '@audience-sync/behavior-export/config'
 import { start as startBehaviorExport } from '@audience-sync/behavior-export/start'
@@ -131,10 +132,25 @@ export async function startSystem({ path, keys }: DataFolder, { bus: wanted, por
     keep(await startConnector(loadConfig(connectorConfig, connector.env), { ...connector, transport: connector.transport() }))
     const gateway = parts('gateway')
     const { url } = keep(await startGateway(loadConfig(gatewayConfig, gateway.env), gateway))
+    await demoTenantKnown(url, adminKey)
     return { url, twinUrl: twin, adminKey, bus: bus.says, stop }
   } catch (error) {
     await stop()
     throw error
+  }
+}
+
+const KNOWN_DEADLINE_MS = 60_000 // a new consumer group's first message takes a second, on a busy machine some ten
+const KNOWN_EVERY_MS = 100
+
+/** The gateway makes the demo tenant; the other services hear of it by an event. Only then is the system ready for its key. */
+async function demoTenantKnown(url: string, key: string): Promise<void> {
+  const deadline = Date.now() + KNOWN_DEADLINE_MS
+  for (;;) {
+    const { status } = await fetch(`${url}/v1/behaviors?limit=1`, { headers: { authorization: `Bearer ${key}` } })
+    if (status === 200) return
+    if (Date.now() > deadline) throw new Error(`The demo tenant is not known to behavior-export: it answers ${status}.`)
+    await sleep(KNOWN_EVERY_MS)
   }
 }
 
