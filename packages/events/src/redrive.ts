@@ -35,7 +35,7 @@ export async function redrive({ transport, db, consumer, deadLetterKey, log, sig
       result[await again(letter)] += 1
     } catch (error) {
       result.failed += 1
-      log.warn({ consumer: consumer.name, letter: letter.headers[letterHeader.id], error: (error as Error).message }, 'still cannot be used')
+      log.warn({ consumer: consumer.name, letter: letter.headers[letterHeader.id], err: error }, 'still cannot be used')
     }
   })
   return result

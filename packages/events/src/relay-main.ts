@@ -4,7 +4,7 @@
  * `HOST` and `PORT` for the probes, `LOG_LEVEL`.
  */
 import { createServer } from 'node:http'
-import { pino } from 'pino'
+import { createLogger } from '@audience-sync/service/log'
 import { embeddedTransport } from './embedded/transport.ts'
 import { kafkaTransport } from './kafka/transport.ts'
 import { startRelay } from './relay.ts'
@@ -12,7 +12,7 @@ import { startRelay } from './relay.ts'
 const SCHEMAS = 'gateway,connections,behavior_export,sync,scheduler'
 
 const { DATABASE_URL, BUS = 'kafka', KAFKA_BROKERS = '', RELAY_SCHEMAS = SCHEMAS, HOST = '127.0.0.1', PORT = '8090', LOG_LEVEL = 'info' } = process.env
-const log = pino({ name: 'relay', level: LOG_LEVEL })
+const log = createLogger({ name: 'relay', level: LOG_LEVEL })
 if (!DATABASE_URL) throw new Error('DATABASE_URL is not set: the connection string of the role relay.')
 if (BUS !== 'embedded' && BUS !== 'kafka') throw new Error(`BUS is ${BUS}; it can be kafka or embedded.`)
 if (BUS === 'kafka' && !KAFKA_BROKERS) throw new Error('KAFKA_BROKERS is not set: host:port, comma-separated.')

@@ -82,7 +82,7 @@ async function keepRelaying(parts: LoopParts): Promise<void> {
         attempt = 0
       })
     } catch (error) {
-      log.error({ error: (error as Error).message, attempt }, 'relaying failed, will try again')
+      log.error({ err: error, attempt }, 'relaying failed, will try again')
       say({ ok: false, detail: (error as Error).message })
     } finally {
       await client.end().catch(() => {})
@@ -111,7 +111,7 @@ async function relayWhileLocked(client: pg.Client, { schema, transport, log, sig
     for (const [key, until] of refused) if (until <= now) refused.delete(key)
     if (now >= nextHousekeeping) {
       // Old rows do no harm: what cannot be tidied up must not keep events from being sent.
-      await tidyUp().catch((error: Error) => log.error({ error: error.message }, 'housekeeping failed'))
+      await tidyUp().catch((error: Error) => log.error({ err: error }, 'housekeeping failed'))
       nextHousekeeping = now + HOUSEKEEPING_MS
     }
     const rows = await unpublished(client, schema, [...refused.keys()])
@@ -135,7 +135,7 @@ async function relayWhileLocked(client: pg.Client, { schema, transport, log, sig
       const byKey = [...Map.groupBy(rows, keyOf)]
       const [only, ...more] = byKey
       if (only && more.length === 0) {
-        log.error({ topic: rows[0]?.topic, error: error.message }, 'refused; the key waits')
+        log.error({ topic: rows[0]?.topic, err: error }, 'refused; the key waits')
         refused.set(only[0], performance.now() + REFUSED_RETRY_MS)
         return
       }

@@ -70,7 +70,7 @@ export function openSession({ url, log, pingMs, onNotice, onReady, onLost }: Ses
           if (!lost.signal.aborted && !stopping.signal.aborted) await inTurn(() => mine.query('SELECT 1'))
         }
       } catch (error) {
-        log.warn({ error: (error as Error).message }, 'the bus connection is down')
+        log.warn({ err: error }, 'the bus connection is down')
       }
       const gone = client
       client = undefined

@@ -77,7 +77,7 @@ export function subscribeEmbedded({ pool, url, db, consumers, deadLetterKey, sta
       } catch (error) {
         if (stopping.signal.aborted) return
         if (!failingSince.has(place)) failingSince.set(place, performance.now())
-        log.error({ consumer: consumer.name, topic: consumer.topic.name, partition, attempt, error: (error as Error).message }, 'will try again in place')
+        log.error({ consumer: consumer.name, topic: consumer.topic.name, partition, attempt, err: error }, 'will try again in place')
         await pause(backoffMs(attempt), stopping.signal)
         attempt += 1
       }

@@ -49,7 +49,7 @@ export function partitionJobs({ topic, consumer, apply, slice, log, signal, epoc
       } catch (error) {
         if (over()) break
         if (!failingSince.has(partition)) failingSince.set(partition, performance.now())
-        log.error({ consumer, topic, partition, attempt, error: (error as Error).message }, 'will try again in place')
+        log.error({ consumer, topic, partition, attempt, err: error }, 'will try again in place')
         await wait(backoffMs(attempt), signal)
         attempt += 1
         continue
@@ -60,7 +60,7 @@ export function partitionJobs({ topic, consumer, apply, slice, log, signal, epoc
       try {
         await commitOffsetsIfNecessary({ topics: [{ topic: batch.topic, partitions: [{ partition, offset: String(BigInt(last) + 1n) }] }] })
       } catch (error) {
-        log.debug({ consumer, partition, error: (error as Error).message }, 'offset not committed; the records will come again')
+        log.debug({ consumer, partition, err: error }, 'offset not committed; the records will come again')
         break
       }
       faultPoint('consumer.after_offset')

@@ -106,7 +106,7 @@ export function superviseConsumer(parts: SupervisorParts): Subscription {
         await runOnce()
       } catch (error) {
         if (performance.now() - began > stallMs) attempt = 1
-        log.error({ consumer: consumer.name, attempt, error: (error as Error).message }, 'consumer stopped, will build it again')
+        log.error({ consumer: consumer.name, attempt, err: error }, 'consumer stopped, will build it again')
         await pause(backoffMs(attempt), stopping.signal)
       }
     }
