@@ -32,7 +32,7 @@ const reassessPage = (db: Database, vault: DekStore, tenantId: string) =>
     const tenant = await findTenant(tx, vault, tenantId)
     if (!tenant || !due[0]) return
     const after = due[0].reassess_after
-    const { rows, losses, ...plan } = await withSharers(tx, tenant, async (sharers) => {
+    const { rows, losses, ...plan } = await withSharers(tx, tenant, true, async (sharers) => {
       const rows = await lockCustomersAfter(tx, tenant, after, PAGE, sharers)
       return { rows, ...(await judged(tx, vault, tenant, rows)) }
     })

@@ -12,14 +12,14 @@ import type { DroppedField } from '@audience-sync/destination-kit/contract'
 import type { Dek } from '@audience-sync/vault/envelope'
 import { announceBehaviors, type Loss, suppress } from '../announce.ts'
 import { assess } from '../people/assess.ts'
-import { consentOf } from '../people/consent.ts'
+import { consentOf, NO_CONSENT } from '../people/consent.ts'
 import { withConsent } from '../people/fingerprint.ts'
 import { sealIdentifiers } from '../people/identifiers.ts'
 import { splitTags } from '../people/tags.ts'
 import { marked, readWithheld } from '../people/withheld.ts'
 import type { Tenant } from '../tenants.ts'
 import { type CustomerRow, type CustomerState, lockCustomers, storeCustomers } from './customer-rows.ts'
-import { type Change, shareOut, withSharers } from './sharing.ts'
+import { ALL_PURPOSES, type Change, shareOut, withSharers } from './sharing.ts'
 import { addStubs } from './stubs.ts'
 
 export interface CustomerInput {
@@ -44,15 +44,24 @@ export interface CustomerOutcome {
 /** `dek` seals; ask the vault for it before the transaction. */
 export async function ingestCustomers(tx: Tx, dek: Dek, tenant: Tenant, inputs: readonly CustomerInput[]): Promise<CustomerOutcome> {
   const byCustomer = Map.groupBy(inputs, ({ customerId }) => customerId)
-  const plan = await withSharers(tx, tenant, async (sharers) => {
-    const { rows, erased } = await locked(tx, tenant, [...new Set([...byCustomer.keys(), ...sharers])])
-    return { ...planned(tenant, dek, rows, byCustomer), erased }
-  })
+  const plan = await withSharers(
+    tx,
+    tenant,
+    inputs.some((input) => denies(tenant, input)),
+    async (sharers) => {
+      const { rows, erased } = await locked(tx, tenant, [...new Set([...byCustomer.keys(), ...sharers])])
+      return { ...planned(tenant, dek, rows, byCustomer), erased }
+    },
+  )
   await announceBehaviors(tx, tenant, await storeCustomers(tx, tenant, await shareOut(tx, tenant, plan)))
   await suppress(tx, tenant, plan.losses)
   const { changed, stale, erased, unusable } = plan
   return { changed, stale, erased, unusable }
 }
+
+/** What is left unsaid is taken as said by nobody: a guess, made before anything is read. */
+const denies = (tenant: Tenant, { consent, identifiers }: CustomerInput): boolean =>
+  permission(consent ?? NO_CONSENT, identifiers?.country, tenant.defaultCountry).purposes !== ALL_PURPOSES
 
 function planned(tenant: Tenant, dek: Dek, rows: readonly CustomerRow[], byCustomer: ReadonlyMap<string, readonly CustomerInput[]>) {
   const unusable = new Map<string, readonly DroppedField[]>()

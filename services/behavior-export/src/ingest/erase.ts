@@ -23,7 +23,7 @@ export interface ErasureRow {
 /** Harmless twice: the second answers the first's erasure. */
 export async function eraseCustomer(tx: Tx, tenant: Tenant, customerId: string, now: Date): Promise<ErasureRow> {
   const subject = subjectOf(tenant, customerId)
-  const { row, ...plan } = await withSharers(tx, tenant, async (sharers) => {
+  const { row, ...plan } = await withSharers(tx, tenant, true, async (sharers) => {
     await addStubs(tx, tenant, [customerId])
     const rows = await lockCustomers(tx, tenant, [customerId, ...sharers])
     const others = rows.filter(({ customer_id }) => customer_id !== customerId).map((other) => stateOf(tenant, other))

@@ -48,25 +48,33 @@ function denialsChanged(changes: readonly Change[]): Map<string, number> {
 /**
  * `plan` locks the customers that it is about, together with those named, in key order, and says what is to change; it may be called
  * up to three times, and only what its last call did counts. The customers' tags and purposes are as of that call until the commit.
+ * `denies`: a guess that somebody will deny something else, which saves a look when it is right.
  */
-export async function withSharers<P extends Plan>(tx: Tx, tenant: Tenant, plan: (sharers: readonly string[]) => Promise<P>): Promise<P> {
+export async function withSharers<P extends Plan>(tx: Tx, tenant: Tenant, denies: boolean, plan: (sharers: readonly string[]) => Promise<P>): Promise<P> {
   await tx.query('SAVEPOINT gate')
-  await tx.query('SELECT pg_advisory_xact_lock_shared($1, $2)', [GATE, tenant.no])
-  const beside = await plan([])
-  if (denialsChanged(beside.changes).size === 0) return released(tx, beside)
-  await tx.query('ROLLBACK TO gate')
-  await tx.query('SELECT pg_advisory_xact_lock($1, $2)', [GATE, tenant.no])
-  await tx.query('SAVEPOINT customer_rows')
-  const alone = await plan([])
-  const sharers = await findSharers(tx, tenant, alone.changes)
-  if (sharers.length === 0) return released(tx, alone)
-  await tx.query('ROLLBACK TO customer_rows')
-  return released(tx, await plan(sharers))
+  const settled = denies ? undefined : await planBeside(tx, tenant, plan)
+  const last = settled ?? (await planAlone(tx, tenant, plan))
+  await tx.query('RELEASE gate')
+  return last
 }
 
-async function released<P>(tx: Tx, plan: P): Promise<P> {
-  await tx.query('RELEASE gate')
-  return plan
+/** Undefined: it cannot be done beside others. */
+async function planBeside<P extends Plan>(tx: Tx, tenant: Tenant, plan: (sharers: readonly string[]) => Promise<P>): Promise<P | undefined> {
+  await tx.query('SELECT pg_advisory_xact_lock_shared($1, $2)', [GATE, tenant.no])
+  const first = await plan([])
+  if (denialsChanged(first.changes).size === 0) return first
+  await tx.query('ROLLBACK TO gate')
+  return undefined
+}
+
+async function planAlone<P extends Plan>(tx: Tx, tenant: Tenant, plan: (sharers: readonly string[]) => Promise<P>): Promise<P> {
+  await tx.query('SELECT pg_advisory_xact_lock($1, $2)', [GATE, tenant.no])
+  await tx.query('SAVEPOINT customer_rows')
+  const first = await plan([])
+  const sharers = await findSharers(tx, tenant, first.changes)
+  if (sharers.length === 0) return first
+  await tx.query('ROLLBACK TO customer_rows')
+  return plan(sharers)
 }
 
 /** Writes the tags, and answers all that is to be stored: the planned changes and the sharers, with what is withheld of each. */
@@ -120,6 +128,7 @@ const bytesOf = (tags: readonly string[]) => tags.map((tag) => Buffer.from(tag, 
  */
 async function findSharers(tx: Tx, tenant: Tenant, changes: readonly Change[]): Promise<string[]> {
   const changed = denialsChanged(changes)
+  if (changed.size === 0) return []
   const rows = await byIndex<{ customer_id: string }>(
     tx,
     `WITH asked AS MATERIALIZED (
