@@ -174,30 +174,26 @@ async function readDenials(tx: Tx, tenant: Tenant, asked: readonly Asked[]): Pro
   return masks
 }
 
-/** The differences only: what has gone, what is new, and who denies something else. */
+/** The differences only: what has gone, who denies something else, and what is new. */
 async function writeTags(tx: Tx, tenant: Tenant, changes: readonly Change[]): Promise<void> {
-  const gone: Asked[] = []
-  const now: Asked[] = []
-  const denies: number[] = []
+  const write = async (sql: string, rows: readonly TagRow[]) => {
+    if (rows.length > 0) await byIndex(tx, sql, [tenant.no, rows.map(([no]) => no), bytesOf(rows.map(([, tag]) => tag)), rows.map(([, , denies]) => denies)])
+  }
+  const gone: TagRow[] = []
+  const changed: TagRow[] = []
+  const added: TagRow[] = []
   for (const { before, after } of changes) {
+    const denies = ALL_PURPOSES & ~after.purposes
     const known = new Set(before.tags)
     const kept = new Set(after.tags)
-    for (const tag of known) if (!kept.has(tag)) gone.push([after.no, tag])
-    for (const tag of kept) {
-      if (known.has(tag) && before.purposes === after.purposes) continue
-      now.push([after.no, tag])
-      denies.push(ALL_PURPOSES & ~after.purposes)
-    }
+    for (const tag of known) if (!kept.has(tag)) gone.push([after.no, tag, denies])
+    for (const tag of kept) if (!known.has(tag)) added.push([after.no, tag, denies])
+    if (before.purposes !== after.purposes) for (const tag of kept) if (known.has(tag)) changed.push([after.no, tag, denies])
   }
-  if (gone.length > 0)
-    await tx.query(
-      `DELETE FROM identifier_tag i USING unnest($2::bigint[], $3::bytea[]) AS g(no, tag) WHERE i.tenant_no = $1 AND i.tag = g.tag AND i.customer_no = g.no`,
-      [tenant.no, gone.map(([no]) => no), bytesOf(gone.map(([, tag]) => tag))],
-    )
-  if (now.length > 0)
-    await tx.query(
-      `INSERT INTO identifier_tag AS i (tenant_no, customer_no, tag, denies) SELECT $1, no, tag, denies FROM unnest($2::bigint[], $3::bytea[], $4::smallint[]) AS n(no, tag, denies)
-       ON CONFLICT (tenant_no, tag, customer_no) DO UPDATE SET denies = excluded.denies`,
-      [tenant.no, now.map(([no]) => no), bytesOf(now.map(([, tag]) => tag)), denies],
-    )
+  await write(`DELETE FROM identifier_tag i USING ${TAG_ROWS} WHERE i.tenant_no = $1 AND i.tag = r.tag AND i.customer_no = r.no`, gone)
+  await write(`UPDATE identifier_tag i SET denies = r.denies FROM ${TAG_ROWS} WHERE i.tenant_no = $1 AND i.tag = r.tag AND i.customer_no = r.no`, changed)
+  await write(`INSERT INTO identifier_tag (tenant_no, customer_no, tag, denies) SELECT $1, no, tag, denies FROM ${TAG_ROWS}`, added)
 }
+
+type TagRow = readonly [customerNo: number, tag: string, denies: number]
+const TAG_ROWS = 'unnest($2::bigint[], $3::bytea[], $4::smallint[]) AS r(no, tag, denies)'
