@@ -159,10 +159,9 @@ function checkBody(request: FastifyRequest, { kind }: ForwardedRoute, limit: num
 /** The service did not answer. Where our own rule ended the request, that is what the caller is told. */
 function failed(request: FastifyRequest, reply: FastifyReply, { cause }: Error, { service }: ForwardedRoute): void {
   const own = [cause, (request.body as { errored?: Error } | undefined)?.errored].find((error) => error instanceof AppError)
-  if (own) {
-    reply.header('connection', 'close') // the rest of the body is not read
-    return void sendProblem(request, reply, own)
-  }
+  // The rest of the body is not read: another request on this connection would wait behind it.
+  if (!request.raw.complete) reply.header('connection', 'close')
+  if (own) return void sendProblem(request, reply, own)
   const late = (cause as { code?: string } | undefined)?.code === 'UND_ERR_HEADERS_TIMEOUT'
   const refusal = late
     ? new AppError('request_timeout', 'The request took too long; whether it was done is not known.', { retryAfterMs: RETRY_AFTER_MS })
