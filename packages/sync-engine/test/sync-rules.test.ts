@@ -184,7 +184,9 @@ describe('who may not be there', () => {
     for (const no of [6, 7]) world.behavior.join(no)
     await world.sync()
     expect(world.far()).toEqual(emails(4, 5, 6, 7))
-    const crossings = await world.database.admin(`SELECT data ->> 'direction' AS direction FROM sync.history WHERE kind = 'size' AND data ? 'direction' ORDER BY no`)
+    const crossings = await world.database.admin(
+      `SELECT data ->> 'direction' AS direction FROM sync.history WHERE kind = 'size' AND data ? 'direction' ORDER BY no`,
+    )
     expect(crossings.map(({ direction }) => direction)).toEqual(['below', 'above'])
   })
 })

@@ -76,7 +76,7 @@ function becameOf(fields: Explained['fields'], choice: IdentifierChoice): Kept {
 
 /** Why a run would keep this person back; the plan sees some of it, the rest shows when the person is prepared. */
 function keptBackBy(decision: Decision, leftOut: boolean, identifiers: readonly Kept[], suppressedBy: string | null): string | null {
-  if (decision.kind === 'suppressed') return decision.reason === 'not_allowed' ? (suppressedBy ?? 'consent_denied') : decision.reason
+  if (decision.kind === 'suppressed') return decision.reason === 'no_usable_identifier' ? decision.reason : (suppressedBy ?? decision.reason)
   if (decision.kind !== 'add' && decision.kind !== 'replace') return null
   if (leftOut) return 'dropped_by_rule'
   return identifiers.some(({ kept }) => kept) ? null : 'no_usable_identifier'

@@ -42,15 +42,15 @@ const ledgers: Record<string, Known | undefined> = {
 
 /** What is decided for each row of the feed, in the order of `rows`; by what the ledger says, and whether it was left to do. */
 const table: [string, boolean, string[]][] = [
-  ['unknown', false, ['add', 'add', 'not_allowed', 'no_usable_identifier', 'nothing', 'nothing']],
-  ['unknown', true, ['add', 'add', 'not_allowed', 'no_usable_identifier', 'nothing', 'nothing']],
+  ['unknown', false, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'nothing', 'nothing']],
+  ['unknown', true, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'nothing', 'nothing']],
   ['there', false, ['unchanged', 'replace', 'privacy', 'remove', 'remove', 'remove']],
   ['there', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
   ['of an older choice', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
   ['of an older normaliser', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
   ['refused', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
   ['refused', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['gone', false, ['add', 'add', 'not_allowed', 'no_usable_identifier', 'nothing', 'nothing']],
+  ['gone', false, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'nothing', 'nothing']],
   ['gone', true, ['add', 'add', 'privacy', 'remove', 'remove', 'remove']],
   ['not removed', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
   ['not removed', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
@@ -127,4 +127,14 @@ describe('a fingerprint', () => {
   test('tells the same piece in two groups apart', () => {
     expect(fingerprintOf(EMAIL, FP, EMAIL | PHONE)).not.toBe(fingerprintOf(PHONE, FP, EMAIL | PHONE))
   })
+})
+
+test.each([
+  ['ads', purposeBit('ads_ldu'), 'opted_out'],
+  ['ads', 0, 'consent_denied'],
+  ['ads_ldu', purposeBit('crm'), 'consent_denied'],
+  ['crm', purposeBit('ads'), 'opted_out'],
+] as const)('somebody who may not be sent for %s is kept back with the reason that the feed tells', (purpose, purposes, reason) => {
+  const choice = choiceOf(['email'], purpose, { value: false, consent: false })
+  expect(decide([1, 1, purposes, 1, ''], undefined, false, choice, { configVersion: 1, normaliser: 1 })).toEqual({ kind: 'suppressed', reason })
 })

@@ -67,13 +67,15 @@ export interface Versions {
   readonly normaliser: number
 }
 
+export type KeptBack = 'consent_denied' | 'opted_out' | 'no_usable_identifier'
+
 export type Decision =
   | { readonly kind: 'add' | 'replace' }
   /** `privacy`: still a member, but may not be there any more; never counted by the brake. */
   | { readonly kind: 'remove'; readonly privacy: boolean }
   | { readonly kind: 'unchanged' }
-  /** Kept back by us: `not_allowed` for this purpose, or `no_usable_identifier`. */
-  | { readonly kind: 'suppressed'; readonly reason: 'not_allowed' | 'no_usable_identifier' }
+  /** Kept back by us. */
+  | { readonly kind: 'suppressed'; readonly reason: KeptBack }
   /** Neither there nor wanted there. */
   | { readonly kind: 'nothing' }
   /** A call that names this person is still open: look again when its outcome is known (C12). */
@@ -97,5 +99,14 @@ export function decide(desired: FeedRow | undefined, known: Known | undefined, f
   }
   if (!absent) return { kind: 'remove', privacy: member === 1 && !allowed }
   if (!member) return { kind: 'nothing' }
-  return { kind: 'suppressed', reason: allowed ? 'no_usable_identifier' : 'not_allowed' }
+  return { kind: 'suppressed', reason: allowed ? 'no_usable_identifier' : whyNot(purposes, choice.purpose) }
+}
+
+/**
+ * Why somebody may not be sent, as far as the feed's bits tell (API.md «Consent»): from the CRM people opt out; who may be sent to
+ * ads with limited data use and not without has opted out of sale and sharing; everybody else has not consented.
+ */
+function whyNot(purposes: number, purpose: number): KeptBack {
+  if (purpose === purposeBit('crm')) return 'opted_out'
+  return purpose === purposeBit('ads') && purposes & purposeBit('ads_ldu') ? 'opted_out' : 'consent_denied'
 }

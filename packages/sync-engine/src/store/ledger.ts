@@ -123,6 +123,15 @@ export async function forgetRemoved(tx: Tx, audienceNo: number, batchNos: readon
   )
 }
 
+/** The batch was never taken: whoever it named first is as unknown as before, and will be an addition again. */
+export async function neverAdded(tx: Tx, audienceNo: number, batchNo: number, customers: readonly number[]): Promise<void> {
+  await tx.query('DELETE FROM ledger WHERE audience_no = $1 AND add_batch = $2 AND remove_batch IS NULL AND customer_no = ANY($3)', [
+    audienceNo,
+    batchNo,
+    customers,
+  ])
+}
+
 export interface LedgerScope {
   readonly audienceNo: number
   readonly tenantNo: number

@@ -10,7 +10,7 @@ import { REJECTED_TRIES } from '../options.ts'
 import { peopleOfRows } from '../pure/payload.ts'
 import { firstPauseMs, givesUp, type StoredPolicy } from '../pure/retry-policy.ts'
 import { tagsOf } from '../pure/tags.ts'
-import { forgetRemoved, leave, type TodoReason } from '../store/ledger.ts'
+import { forgetRemoved, leave, neverAdded, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
 import { leaveToSayAgain, saidAgain } from '../store/say-again.ts'
@@ -32,6 +32,7 @@ export async function sendBatch(job: Job, run: RunRow, stored: OpenBatch, quotaT
   })
 }
 
+const numbersOf = ({ people }: OpenBatch, kind: string): number[] => people.filter((person) => person.kind === kind).map(({ customerNo }) => customerNo)
 const peopleIn = ({ people }: OpenBatch): number[] => people.map(({ customerNo }) => customerNo)
 
 /** Answers how the batch was refused because of some row; null when its outcome is known. */
@@ -233,6 +234,7 @@ export async function ended(
     await storeCalls(tx, job, run.no, batch.row.no)
     // A dissolved batch was never taken: this very run may say its people again.
     await leave(tx, job.scope, state === 'dissolved' ? null : batch.row.runNo, asOf(run, reason), people)
+    if (state === 'dissolved') await neverAdded(tx, batch.row.audienceNo, batch.row.no, numbersOf(batch, 'added'))
     await closeBatch(tx, batch.row.no, state, failure && reasonOf(failure))
   })
   job.exceptions.set(batch.row.no, 'failed')

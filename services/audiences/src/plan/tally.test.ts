@@ -42,11 +42,8 @@ describe('the digest of a plan', () => {
 
 test('who is kept back is counted by reason: no consent, opted out, nothing usable', () => {
   const tally = new Tally(choice)
-  const kept = (purposes: number, reason: 'not_allowed' | 'no_usable_identifier') =>
-    tally.add({ customerNo: 1, row: row(1, 1, purposes), decision: { kind: 'suppressed', reason } })
-  kept(0, 'not_allowed')
-  kept(purposeBit('ads_ldu'), 'not_allowed')
-  kept(purposeBit('ads'), 'no_usable_identifier')
+  for (const reason of ['consent_denied', 'opted_out', 'no_usable_identifier'] as const)
+    tally.add({ customerNo: 1, row: row(1, 1, 0), decision: { kind: 'suppressed', reason } })
   expect(tally.suppressedBy).toEqual({ consent_denied: 1, opted_out: 1, no_usable_identifier: 1 })
   expect(tally.counts.suppressed).toBe(3)
 })

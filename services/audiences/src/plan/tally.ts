@@ -1,15 +1,13 @@
 /** What a plan adds up while it looks at people, one by one: figures, and a digest of all that would be said. Pure. */
 import { createHash } from 'node:crypto'
-import type { FeedRow } from '@audience-sync/contracts/internal/feed'
-import { purposeBit } from '@audience-sync/contracts/people'
 import type { PlanCounts } from '@audience-sync/contracts/rest/plans'
-import { type Choice, fingerprintOf } from '@audience-sync/sync-engine/pure/diff'
+import { type Choice, fingerprintOf, type KeptBack } from '@audience-sync/sync-engine/pure/diff'
 import { type Sample, Sampler } from '@audience-sync/sync-engine/pure/sample'
 import type { Decided } from '@audience-sync/sync-engine/worker/decisions'
 
 const SAMPLE_PEOPLE = 3 // as many as a sample request needs to show its form; nobody else is decrypted
 
-export type SuppressedBy = Record<'consent_denied' | 'opted_out' | 'no_usable_identifier', number>
+export type SuppressedBy = Record<KeptBack, number>
 
 export class Tally {
   readonly counts: Record<keyof PlanCounts, number> = { add: 0, remove: 0, replace: 0, unchanged: 0, suppressed: 0, waiting: 0 }
@@ -43,7 +41,7 @@ export class Tally {
         return
       case 'suppressed':
         this.counts.suppressed += 1
-        this.suppressedBy[decision.reason === 'not_allowed' ? whyNot(row, this.#choice) : decision.reason] += 1
+        this.suppressedBy[decision.reason] += 1
         return
       case 'unchanged':
         this.counts.unchanged += 1
@@ -71,7 +69,3 @@ export class Tally {
     for (let i = 0; i < one.length; i += 1) this.#digest[i] = (this.#digest[i] ?? 0) ^ (one[i] ?? 0)
   }
 }
-
-/** Allowed with limited data use, and not without: opted out of sale and sharing, and nothing else in the way. */
-const whyNot = (row: FeedRow | undefined, { purpose }: Choice): 'consent_denied' | 'opted_out' =>
-  purpose === purposeBit('ads') && row && row[2] & purposeBit('ads_ldu') ? 'opted_out' : 'consent_denied'
