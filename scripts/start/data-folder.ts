@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { postgresFolder } from '@audience-sync/infra/postgres/server'
 import { generateServiceKey } from '@audience-sync/service/tokens'
 
 export const SERVICES = ['gateway', 'connections', 'behavior-export', 'audiences', 'scheduler', 'connector-meta'] as const
@@ -39,7 +40,10 @@ export async function openDataFolder(path: string, fresh: boolean): Promise<Data
   const holder = existsSync(lock) ? Number(readFileSync(lock, 'utf8')) : 0
   if (holder && isAlive(holder))
     throw new AlreadyRunning(`Another start (process ${holder}) is using ${path}. Stop it first, or name another folder in AUDIENCE_SYNC_DATA.`)
-  if (fresh) for (const name of ['postgres', 'kafka', 'keys.json', 'logs']) rmSync(join(folder, name), { recursive: true, force: true })
+  if (fresh) {
+    rmSync(postgresFolder(join(folder, 'postgres')), { recursive: true, force: true })
+    for (const name of ['postgres', 'kafka', 'keys.json', 'logs']) rmSync(join(folder, name), { recursive: true, force: true })
+  }
   writeFileSync(lock, String(process.pid))
   mkdirSync(join(folder, 'logs'), { recursive: true })
   const file = join(folder, 'keys.json')

@@ -6,9 +6,10 @@
  * process group) does not kill it before its clients; a small watcher stops it when its parent is gone.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 
 export interface PostgresServer {
   readonly port: number
@@ -39,7 +40,20 @@ export const freePort = () =>
     })
   })
 
-export async function startPostgres({ dataDir, port: wanted, unsafeFast = false }: PostgresOptions): Promise<PostgresServer> {
+/**
+ * Where the files really are: in the folder that was named, or, as root, where `nobody` may not go there (a private home), in a
+ * folder of its own under /var/tmp, which survives a restart of the machine.
+ */
+export function postgresFolder(dataDir: string): string {
+  const folder = resolve(dataDir)
+  if (process.getuid?.() !== 0) return folder
+  mkdirSync(folder, { recursive: true, mode: 0o700 })
+  const mayEnter = spawnSync('sh', ['-c', 'cd -P -- "$1"', 'sh', dirname(folder)], { uid: NOBODY, gid: NOBODY, cwd: '/' }).status === 0
+  return mayEnter ? folder : join('/var/tmp', `audience-sync-${createHash('sha256').update(folder).digest('hex').slice(0, 16)}`)
+}
+
+export async function startPostgres({ dataDir: named, port: wanted, unsafeFast = false }: PostgresOptions): Promise<PostgresServer> {
+  const dataDir = postgresFolder(named)
   mkdirSync(dataDir, { recursive: true, mode: 0o700 })
   const uid = process.getuid?.() === 0 ? NOBODY : undefined
   const identity = uid === undefined ? {} : { uid, gid: uid }
