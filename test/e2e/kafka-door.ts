@@ -57,7 +57,7 @@ export function kafkaDoor(stage: Stage): void {
 
     test('an event for an unknown behavior is kept, and used when the behavior appears', async () => {
       const { id, client } = await stage.tenant('too-early')
-      await publish(id, 'behavior.membership.changed', [{ key: 'later', value: { behaviorKey: 'later', changes: people(0, 3).map(joins) } }])
+      await publish('too-early', 'behavior.membership.changed', [{ key: 'later', value: { behaviorKey: 'later', changes: people(0, 3).map(joins) } }])
       const parked = () => stage.system.database.admin('SELECT 1 FROM behavior_export.parked_event WHERE tenant_id = $1', [id])
       await until('the event is kept', async () => (await parked()).length === 1, { timeoutMs: 60_000 })
       const behavior = await createBehavior(client, 'later')

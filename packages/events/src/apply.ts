@@ -9,7 +9,7 @@ import { context, propagation, type SpanContext, SpanKind, trace } from '@opente
 import type { Logger } from 'pino'
 import { type Consumer, PoisonError, type ReceivedEvent } from './consumer.ts'
 import { bury } from './dead-letters.ts'
-import { open } from './envelope.ts'
+import { open, withTenantId } from './envelope.ts'
 import { faultPoint } from './fault-point.ts'
 import type { InRecord } from './transport.ts'
 
@@ -117,8 +117,10 @@ export function applier<M extends Message>({ db, consumer, deadLetterKey, log, h
       return context.with(trace.setSpan(parent, span), run).finally(() => span.end())
     }
 
-    for (const record of records) {
-      if (consumer.wants && !consumer.wants(record.headers)) continue
+    const { tenantNamed } = consumer
+    for (const given of records) {
+      if (consumer.wants && !consumer.wants(given.headers)) continue
+      const record = tenantNamed ? await withTenantId(given, (name) => tenantNamed(db, name)) : given
       try {
         deliveries.push({ record, event: open(consumer.topic, record) })
       } catch (error) {

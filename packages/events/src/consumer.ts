@@ -3,7 +3,7 @@
  * transaction that it is given. The transports run it; `apply` keeps the rules of S-3.
  */
 import type { Topic } from '@audience-sync/contracts/events/topics'
-import type { Tx } from '@audience-sync/db/database'
+import type { Database, Tx } from '@audience-sync/db/database'
 import type { Message } from '@bufbuild/protobuf'
 import type { Logger } from 'pino'
 
@@ -35,6 +35,11 @@ export interface Consumer<M extends Message> {
   readonly topic: Topic<M>
   /** Looks at the headers before anything is parsed; false passes the event over. */
   readonly wants?: (headers: Readonly<Record<string, string>>) => boolean
+  /**
+   * On topics that other teams publish to: the tenant's UUID for the name that they know it by; undefined: there is none. Without it
+   * only UUIDs are understood, bare or as `ten_…`.
+   */
+  readonly tenantNamed?: (db: Database, name: string) => Promise<string | undefined>
   /** Up to so many events of one tenant in one transaction; without it each event has its own. */
   readonly batch?: { readonly messages: number }
   /**

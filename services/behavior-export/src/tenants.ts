@@ -1,6 +1,6 @@
 /** Tenants as this service knows them: from `tenant.changed`, each with a key of its own for fingerprints. */
 import { randomBytes } from 'node:crypto'
-import type { Tx } from '@audience-sync/db/database'
+import type { Database, Tx } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { aad, dekIdOf, KEY_BYTES, openText, sealText } from '@audience-sync/vault/envelope'
@@ -44,6 +44,10 @@ export async function findTenant(tx: Tx, vault: DekStore, tenantId: string): Pro
     hmac: hmacSha256(Buffer.from(openText(dek, fingerprint_key, place(tenantId, dek.id)), 'base64url')),
   }
 }
+
+/** The UUID of the tenant that other teams know by this slug. Runs outside any tenant: a policy shows ids and slugs there. */
+export const tenantNamed = (db: Database, slug: string): Promise<string | undefined> =>
+  db.tx(async (tx) => (await tx.query<{ id: string }>('SELECT id FROM tenant WHERE slug = $1 LIMIT 1', [slug])).rows[0]?.id)
 
 /** For requests: the gateway vouches for the tenant, so one that we do not know was made a moment ago. */
 export async function requireTenant(tx: Tx, vault: DekStore, tenantId: string): Promise<Tenant> {

@@ -12,7 +12,7 @@ import { findBehaviorNumbers, storeBehavior } from '../behaviors.ts'
 import { ingestCustomers } from '../ingest/customers.ts'
 import { eraseCustomer } from '../ingest/erase.ts'
 import { ingestMemberships, type MembershipInput } from '../ingest/memberships.ts'
-import { findTenant, storeTenant, type Tenant } from '../tenants.ts'
+import { findTenant, storeTenant, type Tenant, tenantNamed } from '../tenants.ts'
 import { behaviorNamed, changesOf, peopleOf } from './convert.ts'
 import { eventIdOf } from './event-id.ts'
 import { park } from './parked.ts'
@@ -34,6 +34,7 @@ export function consumers({ vault, now }: ConsumerParts): AnyConsumer[] {
   return [
     defineConsumer({
       name: 'behavior-export.memberships',
+      tenantNamed,
       topic: topics.behaviorMembershipChanged,
       batch: INGEST_BATCH,
       async handle(tx, events, { log }) {
@@ -56,6 +57,7 @@ export function consumers({ vault, now }: ConsumerParts): AnyConsumer[] {
 
     defineConsumer({
       name: 'behavior-export.customers',
+      tenantNamed,
       topic: topics.customerChanged,
       batch: INGEST_BATCH,
       async handle(tx, events, { log }) {
@@ -68,6 +70,7 @@ export function consumers({ vault, now }: ConsumerParts): AnyConsumer[] {
 
     defineConsumer({
       name: 'behavior-export.behaviors',
+      tenantNamed,
       topic: topics.behaviorChanged,
       async handle(tx, events) {
         const tenant = await tenantOf(tx, vault, events[0]?.tenantId)
@@ -92,6 +95,7 @@ export function consumers({ vault, now }: ConsumerParts): AnyConsumer[] {
 
     defineConsumer({
       name: 'behavior-export.erasures',
+      tenantNamed,
       topic: topics.customerErasureRequested,
       async handle(tx, events) {
         const tenant = await tenantOf(tx, vault, events[0]?.tenantId)
