@@ -137,7 +137,7 @@ CREATE TABLE "history" (
 CREATE TABLE "ledger" (
 	"customer_no" bigint NOT NULL,
 	"fingerprint" bigint NOT NULL,
-	"add_batch" bigint,
+	"add_batch" bigint NOT NULL,
 	"remove_batch" bigint,
 	"audience_no" integer NOT NULL,
 	"tenant_no" integer NOT NULL,

@@ -270,7 +270,7 @@ export const ledger = pgTable(
     customerNo: bigint('customer_no', { mode: 'number' }).notNull(),
     /** Of what `addBatch` carried, as it came with the identifiers (C9); 53 bits. */
     fingerprint: bigint('fingerprint', { mode: 'number' }).notNull(),
-    addBatch: bigint('add_batch', { mode: 'number' }),
+    addBatch: bigint('add_batch', { mode: 'number' }).notNull(),
     removeBatch: bigint('remove_batch', { mode: 'number' }),
     audienceNo: integer('audience_no').notNull(),
     tenantNo: integer('tenant_no').notNull(),

@@ -17,7 +17,7 @@ export async function readExceptions(tx: Tx, audienceNo: number): Promise<Except
 
 export interface LedgerEntry extends Known {
   readonly customerNo: number
-  readonly addBatch: number | null
+  readonly addBatch: number
   readonly removeBatch: number | null
 }
 
@@ -32,7 +32,7 @@ interface Row {
   readonly fingerprint: number | null
   readonly config_version: number
   readonly normaliser: number
-  readonly add_batch: number | null
+  readonly add_batch: number
   readonly remove_batch: number | null
   readonly todo: boolean
 }
@@ -78,10 +78,9 @@ function toLookup(rows: readonly Row[], exceptions: Exceptions): Lookup {
 }
 
 function toEntry(row: Row, fingerprint: number, exceptions: Exceptions): LedgerEntry {
-  const last = (row.remove_batch ?? 0) > (row.add_batch ?? 0) ? 'remove' : 'add'
-  const speaking = (last === 'remove' ? row.remove_batch : row.add_batch) ?? 0
+  const removed = row.remove_batch ?? 0
   // An addition that is still open keeps its person waiting even when a removal for privacy came after it.
-  const open = [row.add_batch, row.remove_batch].some((no) => no !== null && exceptions.get(no) === 'open')
+  const open = exceptions.get(row.add_batch) === 'open' || exceptions.get(removed) === 'open'
   return {
     customerNo: row.no,
     fingerprint,
@@ -89,8 +88,8 @@ function toEntry(row: Row, fingerprint: number, exceptions: Exceptions): LedgerE
     normaliser: row.normaliser,
     addBatch: row.add_batch,
     removeBatch: row.remove_batch,
-    last,
-    state: open ? 'open' : (exceptions.get(speaking) ?? 'done'),
+    last: removed > row.add_batch ? 'remove' : 'add',
+    state: open ? 'open' : (exceptions.get(Math.max(removed, row.add_batch)) ?? 'done'),
   }
 }
 
@@ -117,7 +116,7 @@ export async function forgetRemoved(tx: Tx, audienceNo: number, batchNos: readon
   if (batchNos.length === 0) return
   await tx.query(
     `DELETE FROM ledger l USING batch b WHERE l.audience_no = $1 AND l.remove_batch = ANY($2) AND b.no = l.remove_batch AND b.unnamed_rejections = 0
-       AND (l.add_batch IS NULL OR l.add_batch < l.remove_batch) AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
+       AND l.add_batch < l.remove_batch AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
        AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no)`,
     [audienceNo, batchNos],
   )
