@@ -2,27 +2,10 @@
  * Everything that survives a restart: the databases' files, the broker's log, the keys, the log of the last start. One start
  * at a time may use it.
  */
-import { randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { type Keys, makeKeys } from '@audience-sync/infra/keys'
 import { postgresFolder } from '@audience-sync/infra/postgres/server'
-import { generateServiceKey } from '@audience-sync/service/tokens'
-
-export const SERVICES = ['gateway', 'connections', 'behavior-export', 'audiences', 'scheduler', 'connector-meta'] as const
-export type ServiceName = (typeof SERVICES)[number]
-type Jwk = Awaited<ReturnType<typeof generateServiceKey>>['privateJwk']
-
-/** Whoever loses these loses the data: the file stands in the data folder, readable by its owner only. */
-export interface Keys {
-  readonly adminKey: string
-  readonly keks: { readonly connections: string; readonly behaviorExport: string; readonly sync: string }
-  readonly deadLetterKey: string
-  readonly metaAppSecret: string
-  readonly servicePrivateJwks: Readonly<Record<ServiceName, Jwk>>
-  readonly serviceJwks: { readonly keys: readonly Jwk[] }
-  /** For a server that is not ours: its roles get passwords. */
-  readonly rolePassword: string
-}
 
 export interface DataFolder {
   readonly path: string
@@ -48,6 +31,7 @@ export async function openDataFolder(path: string, fresh: boolean): Promise<Data
   mkdirSync(join(folder, 'logs'), { recursive: true })
   const file = join(folder, 'keys.json')
   const made = !existsSync(file)
+  // Readable by its owner only.
   if (made) writeFileSync(file, JSON.stringify(await makeKeys(), null, 2), { mode: 0o600 })
   return { path: folder, keys: JSON.parse(readFileSync(file, 'utf8')) as Keys, made, release: () => rmSync(lock, { force: true }) }
 }
@@ -58,20 +42,5 @@ function isAlive(pid: number): boolean {
     return pid !== process.pid
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-const kek = () => `kek_dev:${randomBytes(32).toString('base64url')}`
-
-async function makeKeys(): Promise<Keys> {
-  const pairs = await Promise.all(SERVICES.map(async (name) => ({ name, ...(await generateServiceKey(name)) })))
-  return {
-    adminKey: `demo-${randomBytes(24).toString('base64url')}`,
-    keks: { connections: kek(), behaviorExport: kek(), sync: kek() },
-    deadLetterKey: randomBytes(32).toString('base64url'),
-    metaAppSecret: randomBytes(16).toString('hex'),
-    servicePrivateJwks: Object.fromEntries(pairs.map(({ name, privateJwk }) => [name, privateJwk])) as Record<ServiceName, Jwk>,
-    serviceJwks: { keys: pairs.map(({ publicJwk }) => publicJwk) },
-    rolePassword: randomBytes(18).toString('base64url'),
   }
 }

@@ -20,6 +20,7 @@ import { gatewayConfig } from '@audience-sync/gateway/config'
 import { start as startGateway } from '@audience-sync/gateway/start'
 import { kafkaAvailable, startKafka } from '@audience-sync/infra/kafka/server'
 import { makeTopics } from '@audience-sync/infra/kafka/topics'
+import type { ServiceName } from '@audience-sync/infra/keys'
 import { createRoles, MIGRATOR, type ServiceRole, urlAs } from '@audience-sync/infra/postgres/roles'
 import { schemas } from '@audience-sync/infra/postgres/schemas'
 import { startPostgres, stopChild, watchParent } from '@audience-sync/infra/postgres/server'
@@ -28,7 +29,7 @@ import { loadConfig } from '@audience-sync/service/config'
 import { createLogger } from '@audience-sync/service/log'
 import { createServiceTokens } from '@audience-sync/service/tokens'
 import { pino } from 'pino'
-import type { DataFolder, ServiceName } from './data-folder.ts'
+import type { DataFolder } from './data-folder.ts'
 
 export interface System {
   readonly url: string
