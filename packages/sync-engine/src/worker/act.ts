@@ -14,7 +14,7 @@ import { type RunHolds, RunStops } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { ensureFarAudience } from './far-audience.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
-import { partsOf } from './people.ts'
+import { type PersonParts, partsOf } from './people.ts'
 import { removeForPrivacy } from './privacy.ts'
 import { sendBatch } from './send.ts'
 import type { Page, PageReader } from './source.ts'
@@ -90,11 +90,12 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
     tallies.set(page.index, tally)
     const todo = decided.filter((person) => isNew(person, packer, since) && sort(person, tally, withholdAdditions))
     await settleQuietly(job, run, decided, withholdAdditions)
-    for (const { customerNo, parts, suppressed } of await partsOf(job, feed, todo, page.index, exact)) {
+    const people = await partsOf(job, feed, todo, page.index, exact)
+    await clearQuiet(job, run, people)
+    for (const { parts, suppressed } of people) {
       if (parts.some(({ kind }) => kind === 'removed')) removals += 1
       if (removals > brake.atMost) throw brake.hold(removals)
       if (suppressed) tally.suppressed.set(suppressed, (tally.suppressed.get(suppressed) ?? 0) + 1)
-      if (parts.length === 0) await inTenant(job.engine, job.lease.tenantId, (tx) => clearTodo(tx, job.audience.no, [customerNo], run.no))
       for (const packed of packer.add(parts)) await say(packed, false)
     }
   }
@@ -135,6 +136,12 @@ function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): 
     default:
       return false
   }
+}
+
+/** Of a page, all at once: whoever is not said after all has nothing left to do. */
+async function clearQuiet(job: Job, run: RunRow, people: readonly PersonParts[]): Promise<void> {
+  const quiet = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
+  if (quiet.length > 0) await job.lease.fenced(run.no, (tx) => clearTodo(tx, job.audience.no, quiet, run.no))
 }
 
 /** Those about whom nothing is left to say leave the list of what earlier runs left; those who wait enter it (C12). */

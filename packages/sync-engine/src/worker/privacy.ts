@@ -42,11 +42,10 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     after = customers.at(-1) ?? after
     const allowed = await allowedAgain(job, customers)
     const held = await inTenant(job.engine, lease.tenantId, (tx) => heldOfPeople(tx, job, customers))
-    for (const customerNo of customers) {
-      const { parts } = privacyRemoval(customerNo, allowed.has(customerNo) ? [] : (held.get(customerNo) ?? []))
-      if (parts.length === 0) await lease.fenced(run.no, (tx) => clearTodo(tx, audience.no, [customerNo], 0, true))
-      for (const packed of packer.add(parts)) await say(job, run, packed)
-    }
+    const people = customers.map((customerNo) => privacyRemoval(customerNo, allowed.has(customerNo) ? [] : (held.get(customerNo) ?? [])))
+    const quiet = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
+    if (quiet.length > 0) await lease.fenced(run.no, (tx) => clearTodo(tx, audience.no, quiet, 0, true))
+    for (const { parts } of people) for (const packed of packer.add(parts)) await say(job, run, packed)
   }
   for (const packed of packer.flush()) await say(job, run, packed)
   await repeatLastWords(job, run, null)
