@@ -1,5 +1,4 @@
 /** One schema per bounded context, and the folders whose migrations make it. The order is that of the migrations job. */
-import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../../../', import.meta.url))
@@ -16,5 +15,5 @@ const contexts: Record<string, readonly string[]> = {
 
 export const schemas = Object.entries(contexts).map(([schema, owners]) => ({
   schema,
-  folders: owners.map((owner) => `${root}${owner}/drizzle`).filter((folder) => existsSync(folder)),
+  folders: owners.map((owner) => `${root}${owner}/drizzle`),
 }))

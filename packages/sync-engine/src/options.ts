@@ -50,4 +50,3 @@ export const REJECTED_TRIES = 5 // later runs that try a refused person again wh
 export const REFUSED_AGAIN_MS = 3_600_000 // R7: a removal for privacy that the platform refused is tried until it is done, but nothing changes within minutes
 export const SLOW_AFTER = '48 hours' // SYNC.md C20: nothing waits on the platform's word any longer than this
 export const UNCONFIRMED_AFTER = '7 days' // API.md: then the run completes with what was confirmed
-export const FRESH_MS = 60_000 // C11: bytes older than this, and surely not sent, are fetched anew

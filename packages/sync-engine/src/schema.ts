@@ -311,7 +311,7 @@ export const todo = pgTable(
     audienceNo: integer('audience_no').notNull(),
     tenantNo: integer('tenant_no').notNull(),
     destinationNo: smallint('destination_no').notNull(),
-    /** privacy | rejected | failed | cancelled | dissolved | in_flight | too_small | unknown */
+    /** privacy | rejected | failed | dissolved | in_flight | unknown */
     reason: text('reason').notNull(),
     attempts: smallint('attempts').notNull().default(0),
     notBefore: at('not_before').notNull().defaultNow(),

@@ -225,7 +225,7 @@ export async function ended(
   job: Job,
   run: RunRow,
   batch: OpenBatch,
-  state: 'failed' | 'cancelled' | 'dissolved' | 'abandoned',
+  state: 'failed' | 'dissolved' | 'abandoned',
   failure: Failure | null,
   reason: TodoReason,
   people: readonly number[],

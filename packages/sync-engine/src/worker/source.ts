@@ -150,5 +150,3 @@ function changedLater(engine: Engine, { signal }: Job['lease'], feed: Feed, run:
     return changed
   }
 }
-
-export type { Horizon }
