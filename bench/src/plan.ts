@@ -24,7 +24,16 @@ const CHANGES = 10_000
 const FACTOR = 10
 const GROUPS = 515 // e-mail, phone, consent
 const FINGERPRINTS = Buffer.alloc(24, 7)
-const grant = { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: '1', accessToken: 'never used', expiresAt: null, version: 1, tier: null }
+const grant = {
+  connectionId: 'con_1',
+  accountId: 'acc_1',
+  accountExternalId: '1',
+  accessToken: 'never used',
+  expiresAt: null,
+  version: 1,
+  tier: null,
+  businessId: null,
+}
 
 export const run = (profile: Profile): Promise<Report> =>
   onCluster(async (cluster) => {

@@ -28,6 +28,7 @@ export async function grantFrom(twinUrl: string): Promise<Grant> {
     expiresAt: null,
     version: 1,
     tier: 'standard_access',
+    businessId: null,
   }
 }
 

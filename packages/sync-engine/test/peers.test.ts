@@ -10,7 +10,7 @@ import { accountGrants, behaviorFeed, suppressionLog } from '../src/peers.ts'
 
 const horizon = { epoch: 'e1', xmin: '10', xmax: '10', oldest: '0:0' }
 const row = (no: number) => [no, 1, 1, 1, ''] as const
-const grant = { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: '1', accessToken: 't', expiresAt: null, version: 1, tier: null }
+const grant = { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: '1', accessToken: 't', expiresAt: null, version: 1, tier: null, businessId: null }
 
 let server: Server
 let client: ServiceClient

@@ -314,7 +314,16 @@ describe('a platform that answers row by row', () => {
       usages: [],
     })
     const context = (account: string) =>
-      contextOf(job(account), { connectionId: '', accountId: account, accountExternalId: account, accessToken: '', expiresAt: null, version: 1, tier: null })
+      contextOf(job(account), {
+        connectionId: '',
+        accountId: account,
+        accountExternalId: account,
+        accessToken: '',
+        expiresAt: null,
+        version: 1,
+        tier: null,
+        businessId: null,
+      })
     const property = new Set<number>()
     let written: ReadonlySet<number> = property
     let meanwhile = () => {}

@@ -287,7 +287,7 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
       get: async () => {
         if (ended === side.grant().version) throw new AppError('connection_expired', 'The platform no longer takes the token.')
         remembered ??= side.grant()
-        return { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: side.accountExternalId, expiresAt: null, ...remembered }
+        return { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: side.accountExternalId, expiresAt: null, businessId: null, ...remembered }
       },
       // What cannot be renewed is at an end.
       report: async (_tenant, grant, problem) => {

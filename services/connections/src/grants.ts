@@ -72,6 +72,7 @@ export function createGrants({ db, vault, adapters, refresher, accounts, log }: 
         expiresAt: state.row.expiresAt?.toISOString() ?? null,
         version: state.row.version,
         tier: account.tier,
+        businessId: account.business?.id ?? null,
       }
     },
 

@@ -21,6 +21,8 @@ export const Grant = z.object({
   version: z.int(),
   /** The account's limits where the platform has tiers (Meta: `development_access` or `standard_access`). */
   tier: z.string().nullable(),
+  /** The portfolio that the account belongs to; without one, Meta ignores an opt-out for all audiences without saying so (vendors/meta.md §4.4). */
+  businessId: z.string().nullable(),
 })
 export type Grant = z.infer<typeof Grant>
 
