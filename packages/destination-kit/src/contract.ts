@@ -14,6 +14,7 @@ import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Code } from '@audience-sync/errors/catalogue'
 import type { z } from 'zod'
+import type { ManifestExtras } from './manifest-contract.ts'
 
 // ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -43,7 +44,7 @@ export interface QuotaDefinition {
   readonly decaySeconds: number
 }
 
-export interface Manifest<S = unknown> {
+export interface Manifest<S = unknown> extends ManifestExtras {
   readonly id: string
   readonly title: string
   readonly apiVersion: string

@@ -59,8 +59,21 @@ const connections = {
     'The platform’s terms are not signed',
     'Sign them at the link in the detail with the account’s owner, then check the connection again.',
   ),
-  connection_expired: entry(409, 'The connection has expired', 'Connect again with POST /v1/connections/{id}/reconnect.'),
-  connection_revoked: entry(409, 'The connection was revoked', 'Connect again with POST /v1/connections/{id}/reconnect.'),
+  platform_terms_not_signed: entry(
+    409,
+    'Other terms of the platform are not signed',
+    'Sign the terms that the platform’s answer names, in its own settings, with the account’s owner; then check the connection again.',
+  ),
+  connection_expired: entry(
+    409,
+    'Failed to sync: the connection has expired',
+    'Reconnect the account in Settings > Integrations, or with POST /v1/connections/{id}/reconnect.',
+  ),
+  connection_revoked: entry(
+    409,
+    'Failed to sync: the connection was revoked',
+    'Reconnect the account in Settings > Integrations, or with POST /v1/connections/{id}/reconnect.',
+  ),
   return_url_not_allowed: entry(400, 'The return URL is not on the list', 'Use a return URL that is configured for this installation.'),
   authorization_denied: entry(409, 'The consent was refused at the platform', 'Connect again and allow the access that is asked for.'),
   authorization_failed: entry(409, 'The platform did not complete the consent', 'Connect again; if it happens again, report the request id.'),
@@ -68,8 +81,8 @@ const connections = {
   oauth_state_invalid: entry(400, 'The OAuth state is unknown, used or older than 10 minutes', 'Begin again with POST /v1/connections.'),
   permission_denied: entry(
     409,
-    'The platform denies the permission',
-    'Give the connected person or system user the permission named in the detail on this account, then check the connection again.',
+    'Permission denied',
+    'Make sure that the connected person or system user has admin access to this account, with the permission named in the detail; then check the connection again.',
   ),
   plan_limit: entry(403, 'The account’s plan lacks this capability', 'Upgrade the account at the platform, or choose another kind of export.'),
   destination_unavailable: entry(503, 'The destination does not answer', 'Nothing is lost; the work is tried again by itself.'),
@@ -94,6 +107,21 @@ const audiences = {
   ),
   audience_flagged: entry(409, 'The platform flagged the audience', 'Rename it or appeal at the platform, then resume.'),
   lookalikes_exist: entry(409, 'Lookalike audiences are built on this audience', 'Delete the lookalikes at the platform first, or keep the audience there.'),
+  audience_not_shared: entry(
+    409,
+    'The audience is not shared with this account',
+    'Have its owner share it with the account again, or export the behavior to a new audience.',
+  ),
+  audience_limit: entry(
+    409,
+    'The account has as many audiences as the platform allows',
+    'Delete audiences that are no longer used, here or at the platform, or export to another account. The figure is in the detail.',
+  ),
+  audience_update_refused: entry(
+    409,
+    'The platform refuses changes to this audience',
+    'See the platform’s own answer. An audience that another tool filled in another form takes no rows from us: export the behavior to a new audience.',
+  ),
   audience_disabled: entry(409, 'The audience is disabled at the platform', 'See the platform’s own answer; the audience has to be replaced.'),
   settings_invalid: entry(
     400,
@@ -110,6 +138,11 @@ const audiences = {
 const platform = {
   platform_throttled: entry(429, 'The platform’s limit is reached', 'Nothing to do; the work goes on by itself when the platform allows it.'),
   platform_blocked: entry(403, 'The platform has blocked this account for now', 'Look into the platform’s own messages for this account; we try again later.'),
+  advertiser_banned: entry(
+    403,
+    'The platform has banned this advertiser',
+    'Appeal at the platform, or export to an account of another advertiser; nothing more is sent to this one.',
+  ),
   platform_rejected_row: entry(422, 'The platform refused this person’s data', 'Correct the identifiers; the person is tried again when they change.'),
   platform_invalid_request: entry(422, 'The platform refused the request', 'Report it with the platform’s answer; it is a fault in how we spoke to it.'),
   platform_version_dead: entry(503, 'The platform no longer serves this API version', 'Raise the configured API version.'),

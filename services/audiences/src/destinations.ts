@@ -42,5 +42,6 @@ export const describe = (manifest: Manifest) => ({
     flagged: (manifest.names?.flagged ?? []).map(({ topic, words }) => ({ topic, words: [...words] })),
   },
   advice: [...manifest.advice],
+  troubleshooting: (manifest.troubleshooting ?? []).map((trouble) => ({ ...trouble, codes: [...trouble.codes] })),
   statusPage: manifest.statusPage,
 })

@@ -37,6 +37,7 @@ export const MENDABLE: ReadonlySet<string> = new Set([
   'connection_expired',
   'connection_revoked',
   'terms_not_signed',
+  'platform_terms_not_signed',
   'permission_denied',
   'account_not_selected',
 ])

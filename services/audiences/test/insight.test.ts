@@ -27,7 +27,20 @@ describe('the catalogue', () => {
 
   test('errors are listed with title and solution', async () => {
     const { body } = await rig.call('GET', '/v1/errors')
-    expect(body.data).toContainEqual({ code: 'audience_held', status: 409, title: expect.any(String), solution: expect.any(String) })
+    expect(body.data).toContainEqual({ code: 'audience_held', status: 409, title: expect.any(String), solution: expect.any(String), platform: [] })
+  })
+
+  test('errors name the platforms’ codes that end in them, and a destination its common troubles', async () => {
+    const { body } = await rig.call('GET', '/v1/errors')
+    const { platform } = body.data.find(({ code }: { code: string }) => code === 'terms_not_signed')
+    expect(platform).toEqual([{ destination: 'meta', codes: expect.arrayContaining(['200/1870034', '2663']) }])
+    const { body: meta } = await rig.call('GET', '/v1/destinations/meta')
+    expect(meta.troubleshooting).toContainEqual({
+      title: 'Permission denied',
+      text: expect.any(String),
+      solution: expect.stringMatching(/admin access/),
+      codes: expect.arrayContaining(['permission_denied']),
+    })
   })
 
   test('preview shows the request, what was dropped, and who may not be sent', async () => {

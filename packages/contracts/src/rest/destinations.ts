@@ -29,6 +29,9 @@ export const DestinationInfo = z
         .meta({ description: 'words that make the platform flag an audience; an audience that has some says so in `nameWarnings`' }),
     }),
     advice: z.array(z.object({ title: z.string(), text: z.string() })),
+    troubleshooting: z
+      .array(z.object({ title: z.string(), text: z.string(), solution: z.string(), codes: z.array(z.string()) }))
+      .meta({ description: 'what people complain of, with the codes under which it shows' }),
     statusPage: z.string(),
   })
   .meta({ id: 'Destination' })
@@ -62,4 +65,14 @@ export const Preview = z
   .meta({ id: 'Preview' })
 export type Preview = z.infer<typeof Preview>
 
-export const ErrorEntry = z.object({ code: z.string(), status: z.int(), title: z.string(), solution: z.string() }).meta({ id: 'ErrorEntry' })
+export const ErrorEntry = z
+  .object({
+    code: z.string(),
+    status: z.int(),
+    title: z.string(),
+    solution: z.string(),
+    platform: z
+      .array(z.object({ destination: z.string(), codes: z.array(z.string()) }))
+      .meta({ description: 'codes of the platforms that end in this one, as `platform.code` shows them' }),
+  })
+  .meta({ id: 'ErrorEntry' })

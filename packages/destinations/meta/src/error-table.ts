@@ -3,6 +3,7 @@
  * `code/subcode` pairs (`613/-`: no subcode) and ranges. Texts are never looked at: Meta changes them.
  */
 import type { FailureKind } from '@audience-sync/destination-kit/contract'
+import type { PlatformCodes } from '@audience-sync/destination-kit/manifest-contract'
 import type { Code } from '@audience-sync/errors/catalogue'
 
 export interface ErrorRow {
@@ -35,7 +36,7 @@ export const errorTable: readonly ErrorRow[] = [
   // Deemed abusive. Peers retry after hours.
   { when: ['368', '1404078', '2859015'], kind: 'blocked', code: 'platform_blocked', minWaitMs: 2 * hour },
   // Advertiser banned: no time heals it.
-  { when: ['1404163'], kind: 'permission', code: 'platform_blocked' },
+  { when: ['1404163'], kind: 'permission', code: 'advertiser_banned' },
 
   {
     when: ['190', '190/459', '190/460', '190/463', '190/464', '190/467', '190/492', '102', '104'],
@@ -46,20 +47,23 @@ export const errorTable: readonly ErrorRow[] = [
   { when: ['3', '10', '200-299', '200/1870050', '2654', '2654/1713092', '100/33'], kind: 'permission', code: 'permission_denied' },
   { when: ['200/1870034', '200/1870090', '1870090', '2663', '2664'], kind: 'terms', code: 'terms_not_signed', termsLink: true },
   // Business Tools and Marketing Messaging terms: signed elsewhere, and no page says where.
-  { when: ['1870092', '2655'], kind: 'terms', code: 'terms_not_signed' },
+  { when: ['1870092', '2655'], kind: 'terms', code: 'platform_terms_not_signed' },
 
   { when: ['200/1870047'], kind: 'too_small', code: 'removal_refused' },
   { when: ['2650/1870145'], kind: 'busy', code: 'platform_busy', waitMs: minute },
   { when: ['1870065'], kind: 'gone', code: 'audience_disabled' },
-  { when: ['1487301', '1487366'], kind: 'gone', code: 'audience_missing' },
+  { when: ['1487301'], kind: 'gone', code: 'audience_not_shared' },
+  { when: ['1487366'], kind: 'gone', code: 'audience_missing' },
   { when: ['100/1713228', '100/1713230', '100/1713231', '100/1713232'], kind: 'integrity', code: 'audience_flagged' },
 
   { when: ['100'], kind: 'invalid', code: 'platform_invalid_request', rowsOnUpload: true },
   {
-    when: ['100/1713098', '100/1752129', '100/1487534', '105', '194', '2500', '2650', '2650/1870147', '2650/1870158', '2650/1870159', '2650/1870144', '3018'],
+    when: ['100/1713098', '100/1752129', '100/1487534', '105', '194', '2500', '2650/1870147', '2650/1870158', '2650/1870159', '2650/1870144', '3018'],
     kind: 'invalid',
     code: 'platform_invalid_request',
   },
+  // "Update failed", and the clash of data sources: an adopted audience that another tool filled with single-key uploads.
+  { when: ['2650'], kind: 'invalid', code: 'audience_update_refused' },
   // Partly done: the same again finishes it.
   { when: ['2650/1870148'], kind: 'unavailable', code: 'destination_unavailable' },
   { when: ['2654/1713007'], kind: 'invalid', code: 'conflict' },
@@ -92,4 +96,13 @@ export function rowOf(code: number, subcode: number | undefined): ErrorRow | und
   return (
     (subcode === undefined ? undefined : index.get(`/${subcode}`)) ?? index.get(`${code}/${subcode ?? '-'}`) ?? (code < 0 ? undefined : index.get(String(code)))
   )
+}
+
+/** The table as `GET /v1/errors` shows it: by our code. What is a row's fault on an upload stands under both codes. */
+export function platformCodes(): PlatformCodes[] {
+  const byCode = new Map<Code, string[]>()
+  for (const { when, code, rowsOnUpload } of errorTable) {
+    for (const ours of rowsOnUpload ? [code, 'platform_rejected_row' as const] : [code]) byCode.set(ours, [...(byCode.get(ours) ?? []), ...when])
+  }
+  return [...byCode].map(([code, platform]) => ({ code, platform }))
 }

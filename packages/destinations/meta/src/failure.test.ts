@@ -1,11 +1,12 @@
 /** The error table of vendors/meta.md §2, row by row: code, subcode → what the engine does, our code, and how long to wait. */
 import type { FailureKind } from '@audience-sync/destination-kit/contract'
-import type { Code } from '@audience-sync/errors/catalogue'
+import { type Code, catalogue } from '@audience-sync/errors/catalogue'
 import { HttpFailure } from '@audience-sync/http/failure'
 import { describe, expect, test } from '@jest/globals'
 import { answerOf, graphError } from '../test/fake-graph.ts'
-import { errorTable } from './error-table.ts'
+import { errorTable, platformCodes } from './error-table.ts'
 import { type Alarm, failureOf, failureOfSilence } from './failure.ts'
+import { troubleshooting } from './troubleshooting.ts'
 
 const upload = { upload: true, accountExternalId: '77', accessToken: 'EAABsecrettoken' }
 const alarms: Alarm[] = []
@@ -41,7 +42,7 @@ const rows: readonly (readonly [number, number | undefined, FailureKind, Code, n
   [1404078, undefined, 'blocked', 'platform_blocked', 120 * minute],
   [368, 1404078, 'blocked', 'platform_blocked', 120 * minute],
   [2859015, undefined, 'blocked', 'platform_blocked', 120 * minute],
-  [1404163, undefined, 'permission', 'platform_blocked'],
+  [1404163, undefined, 'permission', 'advertiser_banned'],
   [190, undefined, 'auth', 'connection_expired'],
   [190, 458, 'auth', 'connection_revoked'],
   [190, 459, 'auth', 'connection_expired'],
@@ -67,8 +68,8 @@ const rows: readonly (readonly [number, number | undefined, FailureKind, Code, n
   [1870090, undefined, 'terms', 'terms_not_signed'],
   [2663, undefined, 'terms', 'terms_not_signed'],
   [2664, undefined, 'terms', 'terms_not_signed'],
-  [1870092, undefined, 'terms', 'terms_not_signed'],
-  [2655, undefined, 'terms', 'terms_not_signed'],
+  [1870092, undefined, 'terms', 'platform_terms_not_signed'],
+  [2655, undefined, 'terms', 'platform_terms_not_signed'],
   [200, 1870047, 'too_small', 'removal_refused'],
   [100, undefined, 'rows', 'platform_rejected_row'],
   [100, 1713230, 'integrity', 'audience_flagged'],
@@ -82,7 +83,7 @@ const rows: readonly (readonly [number, number | undefined, FailureKind, Code, n
   [194, undefined, 'invalid', 'platform_invalid_request'],
   [2500, undefined, 'invalid', 'platform_invalid_request'],
   [3018, undefined, 'invalid', 'platform_invalid_request'],
-  [2650, undefined, 'invalid', 'platform_invalid_request'],
+  [2650, undefined, 'invalid', 'audience_update_refused'],
   [2650, 1870147, 'invalid', 'platform_invalid_request'],
   [2650, 1870158, 'invalid', 'platform_invalid_request'],
   [2650, 1870159, 'invalid', 'platform_invalid_request'],
@@ -92,7 +93,7 @@ const rows: readonly (readonly [number, number | undefined, FailureKind, Code, n
   [2654, 1713007, 'invalid', 'conflict'],
   [2656, undefined, 'invalid', 'lookalikes_exist'],
   [1870065, undefined, 'gone', 'audience_disabled'],
-  [1487301, undefined, 'gone', 'audience_missing'],
+  [1487301, undefined, 'gone', 'audience_not_shared'],
   [1487366, undefined, 'gone', 'audience_missing'],
   [2635, undefined, 'invalid', 'platform_version_dead'],
 ]
@@ -148,6 +149,13 @@ describe('errors of Meta', () => {
     expect(blaming('{')?.kind).toBe('rows')
   })
 
+  test('title and text for people are shown together, or the one that is there', () => {
+    const said = (more: object) => read(graphError(200, 1870034, more))?.platform?.message
+    expect(said({ error_user_title: 'Terms', error_user_msg: 'Sign them.' })).toBe('Terms: Sign them.')
+    expect(said({ error_user_title: 'Terms' })).toBe('Terms')
+    expect(said({ error_user_msg: 'Sign them.' })).toBe('Sign them.')
+  })
+
   test('what Meta says to users goes before what it says to programs; hashes and tokens are cut out of both', () => {
     const hash = 'ab'.repeat(32)
     expect(read(graphError(100, undefined, { error_user_msg: `bad ${hash}` }))?.platform?.message).toBe('bad <hash>')
@@ -190,5 +198,21 @@ describe('errors of Meta', () => {
     expect(silence('breaker_open')).toMatchObject({ kind: 'unavailable', retryAfterMs: 30_000 })
     expect(silence('sent').kind).toBe('unknown')
     expect(silence('aborted').kind).toBe('unknown')
+  })
+})
+
+describe('the table as people see it', () => {
+  test('every platform code stands under a code of the catalogue, with a title and a solution', () => {
+    const shown = new Map(platformCodes().flatMap(({ code, platform }) => platform.map((each) => [`${code} ${each}`, catalogue[code]] as const)))
+    for (const { when, code } of errorTable) for (const each of when) expect(shown.has(`${code} ${each}`)).toBe(true)
+    expect([...shown.keys()]).toEqual(expect.arrayContaining(['terms_not_signed 200/1870034', 'permission_denied 200-299', 'platform_rejected_row 100']))
+    for (const { title, solution } of shown.values()) expect([title, solution].every((text) => text.length > 10)).toBe(true)
+  })
+
+  test('PRODUCT’s troubleshooting is there, under the codes that callers meet', () => {
+    const titles = troubleshooting.map(({ title }) => title)
+    expect(titles).toEqual(expect.arrayContaining(['Audience too small', 'Failed to sync', 'Permission denied', 'Audience not appearing in Meta Ads Manager']))
+    for (const { codes } of troubleshooting) for (const code of codes) expect(catalogue[code]).toBeDefined()
+    for (const { title, codes } of troubleshooting.slice(0, 3)) expect(codes.some((code) => catalogue[code].title.startsWith(title))).toBe(true)
   })
 })

@@ -59,11 +59,15 @@ export function envelopeOf(body: unknown): Envelope | undefined {
     code: code ?? Number.NaN,
     subcode: numberOf(error.error_subcode) || undefined,
     // An expired token comes without a message for users.
-    message: textOf(error.error_user_msg) ?? textOf(error.message) ?? 'Meta gave no reason.',
+    message: wordsOf(textOf(error.error_user_title), textOf(error.error_user_msg)) ?? textOf(error.message) ?? 'Meta gave no reason.',
     traceId: textOf(error.fbtrace_id),
     blamed: blamed(error.error_data),
   }
 }
+
+/** What Meta says to people: title and text, or the one that is there. */
+const wordsOf = (title: string | undefined, text: string | undefined): string | undefined =>
+  title !== undefined && text !== undefined ? `${title}: ${text}` : (text ?? title)
 
 /** With a row to blame, splitting can help; with the session or the schema it cannot. */
 const rowsToBlame = (fields: readonly string[]): boolean => fields.length === 0 || fields.some((field) => /payload|data/.test(field))

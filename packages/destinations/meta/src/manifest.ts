@@ -1,6 +1,8 @@
 /** What Meta takes, as data. Facts and their sources: vendors/meta.md §1, §4. */
 import type { KeyDefinition, Manifest, QuotaDefinition } from '@audience-sync/destination-kit/contract'
 import { z } from 'zod'
+import { platformCodes } from './error-table.ts'
+import { troubleshooting } from './troubleshooting.ts'
 
 /** Newest on 2026-11-23; Marketing API versions live 11 to 13 months (vendors/meta.md §0). */
 export const currentVersion = 'v26.0'
@@ -167,4 +169,6 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
   ],
   names: { advice: nameAdvice, flagged: flaggedWords },
   memberDays: ({ retentionDays }) => retentionDays ?? null,
+  platformCodes: platformCodes(),
+  troubleshooting,
 })

@@ -46,7 +46,14 @@ export function catalogueRoutes(app: App, { db, destinations }: RouteParts): voi
     },
   )
 
-  const errors = Object.entries(catalogue).map(([code, entry]) => ({ code, ...entry }))
+  const manifests = [...destinations.values()].map(({ manifest }) => manifest)
+  const errors = Object.entries(catalogue).map(([code, entry]) => ({
+    code,
+    ...entry,
+    platform: manifests.flatMap(({ id, platformCodes = [] }) =>
+      platformCodes.filter((one) => one.code === code).map(({ platform }) => ({ destination: id, codes: [...platform] })),
+    ),
+  }))
   app.get(
     '/v1/errors',
     { config, schema: { tags: ['Catalogue'], summary: 'Every code that a caller can meet', response: { 200: pageOf(ErrorEntry) } } },
