@@ -31,6 +31,12 @@ export interface Twin {
   /** Somebody changes, or deletes, an audience in the platform's own screens. */
   changeAudience(externalId: string, changes: Readonly<Record<string, unknown>>): Promise<void>
   deleteAudience(externalId: string): Promise<void>
+  /** Somebody made one by hand: `{accountId, name, members?: [{EMAIL: hash}], …}`. Answers its id. */
+  makeAudience(audience: Readonly<Record<string, unknown>>): Promise<string>
+  /** Which versions live: `{alive?, expired?, changed?}`. They hold for every test that shares the twin: set them back. */
+  changeVersions(versions: Readonly<Record<string, unknown>>): Promise<void>
+  /** The platform posts to us: `{userId?, callbackUrl, kind, tamper?}`; answers what it was answered. */
+  callBack(callback: Readonly<Record<string, unknown>>): Promise<{ readonly status: number; readonly body: unknown }>
   changeAccount(externalId: string, changes: Readonly<Record<string, unknown>>): Promise<void>
   /** Presses Allow; answers where the browser would go. */
   authorize(authorizeUrl: string, choice?: { readonly deny?: boolean; readonly decline?: readonly string[] }): Promise<string>
@@ -53,6 +59,9 @@ export function twinAt(url: string): Twin {
     clearFaults: async () => void (await ask('DELETE', '/faults')),
     changeAudience: async (id, changes) => void (await ask('PATCH', `/audiences/${id}`, changes)),
     deleteAudience: async (id) => void (await ask('DELETE', `/audiences/${id}`)),
+    makeAudience: async (audience) => ((await ask('POST', '/audiences', audience)) as { id: string }).id,
+    changeVersions: async (versions) => void (await ask('PATCH', '/versions', versions)),
+    callBack: async (callback) => (await ask('POST', '/deauthorize', callback)) as { status: number; body: unknown },
     changeAccount: async (id, changes) => void (await ask('PATCH', `/accounts/${id}`, changes)),
     authorize: async (authorizeUrl, choice = {}) => ((await ask('POST', '/authorize', { authorizeUrl, ...choice })) as { redirectUrl: string }).redirectUrl,
   }

@@ -15,6 +15,8 @@ export const DEMO_ACCOUNTS: readonly AccountSeed[] = [
   { id: '1000000000000003', name: 'Demo Reports (may only look)', tasks: ['ANALYZE'] },
   { id: '1000000000000004', name: 'Demo Closed (disabled)', status: 2 },
 ]
+const MOST_CUSTOM = 500
+const MOST_LOOKALIKES = 500
 const DEMO_BUSINESS = { id: '2000000000000001', name: 'Demo Business' }
 
 export const createAccounts = (seeds: readonly AccountSeed[], tier: Tier): Map<string, Account> =>
@@ -25,6 +27,12 @@ export const createAccounts = (seeds: readonly AccountSeed[], tier: Tier): Map<s
         status: 1,
         tasks: ['MANAGE', 'ADVERTISE', 'ANALYZE', 'DRAFT'],
         terms: true,
+        userTerms: true,
+        businessTerms: true,
+        audienceLimit: MOST_CUSTOM,
+        lookalikeLimit: MOST_LOOKALIKES,
+        cpuPercent: 0,
+        timePercent: 0,
         tier,
         currency: 'EUR',
         timezoneName: 'Europe/Berlin',
@@ -62,7 +70,6 @@ const AD_ACCOUNT: NodeType = { name: 'AdAccount', known: new Set([...VALUES, ...
 
 const show = (account: Account, call: Call) => {
   const person = call.token().type === 'USER'
-  const terms = account.terms ? { web_custom_audience_tos: 1, custom_audience_tos: 1 } : { web_custom_audience_tos: 1 }
   return {
     id: `act_${account.id}`,
     account_id: account.id,
@@ -76,8 +83,8 @@ const show = (account: Account, call: Call) => {
     owner: account.business?.id ?? call.token().userId,
     user_tasks: account.tasks,
     capabilities: [],
-    tos_accepted: terms,
-    user_tos_accepted: person ? terms : undefined,
+    tos_accepted: signatures(account.terms),
+    user_tos_accepted: person ? signatures(account.terms && account.userTerms) : undefined,
     age: 365,
     amount_spent: '0',
     balance: '0',
@@ -85,10 +92,18 @@ const show = (account: Account, call: Call) => {
   }
 }
 
+/** Signed terms stand there with 1, others are missing. */
+const signatures = (signed: boolean) => ({ web_custom_audience_tos: 1, ...(signed ? { custom_audience_tos: 1 } : {}) })
+
+/** Reads keep the permissions for ads alive, and a look at an account's business the one for businesses. */
 export const requireRead = (call: Call): void => {
-  const { scopes } = call.token()
+  const { world, params } = call
+  const token = call.token()
+  const { scopes } = token
   if (!scopes.has('ads_read') && !scopes.has('ads_management'))
     throw permissionMissing('Ad account owner has NOT granted ads_management or ads_read permission')
+  world.tokens.use(world.clock.now(), token, 'ads_read', 'ads_management')
+  if (/\bbusiness\b/.test(params.text('fields') ?? '')) world.tokens.use(world.clock.now(), token, 'business_management')
 }
 
 export const accountRoutes: readonly Route[] = [

@@ -7,7 +7,6 @@ import { type Call, mayEdit, type Route, requireWrite } from './graph.ts'
 import { createLookalike } from './lookalikes.ts'
 import { requireTerms } from './users.ts'
 
-const MOST_CUSTOM = 500
 const FILE_SOURCES = ['USER_PROVIDED_ONLY', 'PARTNER_PROVIDED_ONLY', 'BOTH_USER_AND_PARTNER_PROVIDED'] as const
 /** All of the spec's, so that a wrong one and one that is not modelled answer differently. */
 const SUBTYPES =
@@ -55,6 +54,7 @@ const show = (audience: Audience, { world }: Call) => {
     time_updated: Math.floor(audience.updatedAt / 1000),
     time_content_updated: audience.contentUpdatedAt,
     is_value_based: audience.isValueBased,
+    delete_time: audience.forced.deleteTime,
     retention_days: audience.retentionDays,
     opt_out_link: audience.optOutLink,
     owner_business: account?.business ?? undefined,
@@ -90,7 +90,8 @@ const create = (call: Call) => {
   if (subtype !== 'CUSTOM') throw invalidParameter(`Audiences of subtype ${subtype} are not modelled here`, 'subtype')
   if (common.customerFileSource === undefined) throw missingParameter('customer_file_source')
   if (params.has('origin_audience_id') || params.has('lookalike_spec')) throw invalidParameter('lookalike_spec is for subtype LOOKALIKE', 'subtype')
-  if (listed(call).filter((one) => one.subtype === 'CUSTOM').length >= MOST_CUSTOM) throw createFailed(`the ad account has ${MOST_CUSTOM} custom audiences`)
+  if (listed(call).filter((one) => one.subtype === 'CUSTOM').length >= account.audienceLimit)
+    throw createFailed(`the ad account has ${account.audienceLimit} custom audiences`)
   return {
     id: newAudience(world, { ...common, accountId: account.id, subtype, name, description, isValueBased: params.flag('is_value_based') ?? false }).id,
     message: '',

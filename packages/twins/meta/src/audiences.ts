@@ -3,6 +3,7 @@
  * says so only by `time_content_updated` and `operation_status`. Its routes stand in audience-routes.ts.
  */
 import { audienceDeleted, audienceDisabled, audienceNotReadable, unknownObject } from './errors.ts'
+import { CLOSED } from './graph.ts'
 import type { DataSource } from './keys.ts'
 import { createMembers, type Members } from './members.ts'
 import type { Replacement } from './replace.ts'
@@ -13,7 +14,8 @@ export type LookalikeSeed = { originId: string; spec: { country?: string; ratio?
 export type Audience = {
   id: string
   accountId: string
-  subtype: 'CUSTOM' | 'LOOKALIKE'
+  /** WEBSITE and ENGAGEMENT only as made by hand: they take no people. */
+  subtype: 'CUSTOM' | 'LOOKALIKE' | 'WEBSITE' | 'ENGAGEMENT'
   name: string
   description: string
   customerFileSource: string | undefined
@@ -28,13 +30,17 @@ export type Audience = {
   /** Uploads accepted and not yet applied. */
   pending: number
   uploaded: boolean
+  /** Of the session that was applied last. */
+  manyInvalid: boolean
+  /** The last replacement did not come to its end (415). */
+  replaceFailed: boolean
   dataSource: DataSource | undefined
   /** Names of the fields that break the integrity policy. */
   flagged: readonly string[]
   disabled: boolean
   deletedAt: number | undefined
   /** Set by a control route, in place of what the twin would say. */
-  forced: { operationStatus?: number | undefined; deliveryStatus?: number | undefined }
+  forced: { operationStatus?: number | undefined; deliveryStatus?: number | undefined; deleteTime?: number | undefined }
   lookalike: LookalikeSeed | undefined
   replacement: Replacement | undefined
 }
@@ -53,6 +59,8 @@ export const newAudience = (world: World, fields: Pick<Audience, 'accountId' | '
     members: createMembers(world.people),
     pending: 0,
     uploaded: false,
+    manyInvalid: false,
+    replaceFailed: false,
     dataSource: undefined,
     flagged: violations(fields),
     disabled: false,
@@ -111,6 +119,7 @@ const STATUS_TEXT: Readonly<Record<number, string>> = {
   415: 'The replacement failed',
   441: 'The audience is being populated',
   470: 'The account that created the audience is inactive',
+  450: 'The audience is out of date or inactive',
   471: 'The audience has been flagged',
   500: 'Error',
 }
@@ -119,11 +128,16 @@ export const status = (code: number) => ({ code, description: STATUS_TEXT[code] 
 export const operationStatus = (world: World, audience: Audience): number => {
   if (audience.forced.operationStatus !== undefined) return audience.forced.operationStatus
   if (audience.flagged.length > 0) return 471
-  if (world.accounts.get(audience.accountId)?.status === 2) return 470
+  if (CLOSED.has(world.accounts.get(audience.accountId)?.status ?? 1)) return 470
   if (audience.replacement !== undefined) return 414
   if (audience.pending > 0) return 441
+  if (audience.replaceFailed) return 415
+  if (audience.manyInvalid) return 412
   return audience.uploaded || audience.subtype === 'LOOKALIKE' ? 200 : 410
 }
+
+/** Similarity means the top 1 %, reach the top 5 % (§6). */
+const shareOf = ({ spec }: LookalikeSeed): number => spec.ratio ?? (spec.type === 'reach' ? 0.05 : 0.01)
 
 /** Fewer people cannot be shown ads (§1, §4.2). */
 const USABLE_SIZE = 100
@@ -133,15 +147,19 @@ const SHOWN_SIZE = 1_000
 export const deliveryStatus = (world: World, audience: Audience): number => {
   if (audience.forced.deliveryStatus !== undefined) return audience.forced.deliveryStatus
   if (audience.flagged.length > 0) return 400
-  if (audience.subtype === 'LOOKALIKE') return audience.pending > 0 ? 300 : 200
+  if (audience.subtype === 'LOOKALIKE') return audience.pending > 0 || operationStatus(world, audience) === 450 ? 300 : 200
   return matched(world, audience) < USABLE_SIZE ? 300 : 200
 }
 
 export const matched = (world: World, audience: Audience): number => Math.round(audience.members.size() * world.settings.matchRate)
 
-/** Rounded to two digits downward and upward; 1000 for small lists, -1 for none and for lookalikes. */
+/** About one percent of a country; a lookalike is as many of these as its ratio has percent. */
+const LOOKALIKE_PERCENT = 2_100_000
+
+/** Rounded to two digits downward and upward; 1000 for small lists, -1 for none and for lookalikes that are being built or inactive (450). */
 export const sizeBounds = (world: World, audience: Audience): [number, number] => {
-  const size = matched(world, audience)
+  const ready = audience.pending === 0 && operationStatus(world, audience) !== 450
+  const size = audience.lookalike === undefined ? matched(world, audience) : ready ? Math.round(shareOf(audience.lookalike) * 100 * LOOKALIKE_PERCENT) : 0
   if (size === 0) return [-1, -1]
   if (size < SHOWN_SIZE) return [SHOWN_SIZE, SHOWN_SIZE]
   const step = 10 ** (String(size).length - 2)

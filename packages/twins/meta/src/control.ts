@@ -2,30 +2,14 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { type Audience, deleteAudience, operationStatus } from './audiences.ts'
+import { callBack, callback } from './callbacks.ts'
+import { accountPatch, audiencePatch, changeAudience, handMade, makeByHand } from './control-input.ts'
 import { DialogError, decide, readDialog } from './dialog.ts'
 import { faultSchema } from './faults.ts'
 import type { Cell } from './members.ts'
+import { versionsPatch } from './versions.ts'
 import type { World } from './world.ts'
 
-const accountPatch = z.strictObject({
-  name: z.string().optional(),
-  status: z.int().optional(),
-  /** None: the account becomes invisible, as when access was taken away. */
-  tasks: z.array(z.enum(['MANAGE', 'ADVERTISE', 'ANALYZE', 'DRAFT', 'AA_ANALYZE'])).optional(),
-  terms: z.boolean().optional(),
-  tier: z.enum(['development_access', 'standard_access']).optional(),
-  business: z.strictObject({ id: z.string(), name: z.string() }).nullable().optional(),
-})
-const audiencePatch = z.strictObject({
-  name: z.string().optional(),
-  description: z.string().optional(),
-  /** The fields that break the integrity policy; true means the name, false none. */
-  flagged: z.union([z.boolean(), z.array(z.string())]).optional(),
-  disabled: z.boolean().optional(),
-  /** A code to show in place of the twin's own; null gives that back. */
-  operationStatus: z.int().nullable().optional(),
-  deliveryStatus: z.int().nullable().optional(),
-})
 const authorization = z.strictObject({ authorizeUrl: z.url(), decline: z.array(z.string()).default([]), deny: z.boolean().default(false) })
 /** Identifiers as they are sent, hashed, of one platform account; declared before rows with them come. */
 const person = z.strictObject({ identifiers: z.array(z.string()).min(2) })
@@ -57,6 +41,8 @@ export const twinState = (world: World) => ({
     timeContentUpdated: audience.contentUpdatedAt,
     deleted: audience.deletedAt !== undefined,
   })),
+  versions: world.versions.list(),
+  optOuts: world.optOuts.map((optOut) => ({ ...optOut })),
   sessions: world.sessions.count(),
   tokens: world.tokens
     .all()
@@ -70,8 +56,10 @@ export const resetWorld = (world: World, accounts: World['accounts']): void => {
   world.audiences.clear()
   world.people.clear()
   world.sessions.reset()
+  world.optOuts.length = 0
   world.limiter.reset()
   world.faults.clear()
+  world.versions.reset()
   world.journal.reset()
   world.accounts.clear()
   for (const [id, account] of accounts) world.accounts.set(id, account)
@@ -107,6 +95,11 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
       control.get('/journal', async (request) => world.journal.list(listing.parse(request.query).after))
       control.get('/state', async () => twinState(world))
       control.get('/audiences/:id', async (request) => twinAudience(audienceOf(request)))
+      control.post('/audiences', async (request, reply) => {
+        const wanted = readBody(request, handMade)
+        if (!world.accounts.has(wanted.accountId)) throw new NotThere('no such account')
+        return reply.code(201).send({ id: makeByHand(world, wanted).id })
+      })
       control.patch('/audiences/:id', async (request, reply) => {
         const audience = audienceOf(request)
         changeAudience(audience, readBody(request, audiencePatch))
@@ -137,6 +130,12 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
         world.clock.advance(readBody(request, push).advanceMs)
         return { now: new Date(world.clock.now()).toISOString() }
       })
+      control.get('/versions', async () => world.versions.list())
+      control.patch('/versions', async (request) => {
+        world.versions.patch(readBody(request, versionsPatch))
+        return world.versions.list()
+      })
+      control.post('/deauthorize', async (request) => callBack(world, readBody(request, callback)))
       control.post('/reset', async (_request, reply) => {
         resetWorld(world, freshAccounts())
         return reply.code(204).send()
@@ -149,13 +148,6 @@ export const registerControl = (app: FastifyInstance, world: World, freshAccount
 }
 
 const idOf = (request: FastifyRequest): string => (request.params as { id: string }).id.replace(/^act_/, '')
-
-const changeAudience = (audience: Audience, { flagged, operationStatus, deliveryStatus, ...plain }: z.output<typeof audiencePatch>): void => {
-  Object.assign(audience, plain)
-  if (flagged !== undefined) audience.flagged = Array.isArray(flagged) ? flagged : flagged ? ['name'] : []
-  if (operationStatus !== undefined) audience.forced.operationStatus = operationStatus ?? undefined
-  if (deliveryStatus !== undefined) audience.forced.deliveryStatus = deliveryStatus ?? undefined
-}
 
 const readBody = <T extends z.ZodType>(request: FastifyRequest, schema: T): z.output<T> => {
   const raw = Buffer.isBuffer(request.body) ? request.body.toString('utf8') : ''

@@ -51,7 +51,10 @@ export const dispatch = async (world: World, request: FastifyRequest, reply: Fas
 type Request = { params: Params; bearer: string | undefined; fault: Fault | undefined; raw: Buffer | undefined; url: string }
 
 const work = (world: World, asked: Asked, request: Request, answer: Answer): unknown => {
-  const { route, id } = requireRoute(asked, world.settings.versions)
+  const { route, id, served } = requireRoute(asked, world.versions)
+  answer.headers['facebook-api-version'] = served
+  if (asked.version !== undefined && served !== asked.version)
+    answer.headers['x-ad-api-version-warning'] = `The call has been auto-upgraded to ${served} as ${asked.version} has been deprecated.`
   const call = createCall(world, asked.method, route, id, request)
   refuseUnknown(call.params, route.params)
   if (!route.anonymous) call.token()
@@ -94,9 +97,10 @@ const createCall = (world: World, method: string, route: Route, id: string, { pa
 /** Counts the call against its account and adds the usage headers. @throws GraphError when the account is over a limit */
 const charge = (world: World, route: Route, call: Call, answer: Answer): void => {
   const now = world.clock.now()
-  if (route.family === 'marketing' && world.settings.versionWarning !== undefined) answer.headers['x-ad-api-version-warning'] = world.settings.versionWarning
   if (!route.path.startsWith(':')) {
-    Object.assign(answer.headers, world.limiter.chargeApp(now))
+    const { headers, refusal } = world.limiter.chargeApp(now)
+    Object.assign(answer.headers, headers)
+    if (refusal !== undefined) throw refusal
     return
   }
   const account = call.account()
@@ -106,6 +110,8 @@ const charge = (world: World, route: Route, call: Call, answer: Answer): void =>
     tier: account.tier,
     write: route.method !== 'GET',
     audience: route.path !== ':account',
+    cpuPercent: account.cpuPercent,
+    timePercent: account.timePercent,
     activeAudiences: Array.from(world.audiences.values()).filter((one) => one.accountId === account.id && one.deletedAt === undefined).length,
   })
   Object.assign(answer.headers, headers)
@@ -114,7 +120,7 @@ const charge = (world: World, route: Route, call: Call, answer: Answer): void =>
 
 const commonHeaders = (world: World): Record<string, string> => ({
   date: new Date(world.clock.now()).toUTCString(),
-  'facebook-api-version': world.settings.versions[0] ?? '',
+  'facebook-api-version': world.versions.newest(),
   'x-fb-trace-id': letters(world.random, 11),
   'x-fb-request-id': letters(world.random, 22),
   'cache-control': 'private, no-cache, no-store, must-revalidate',

@@ -49,8 +49,8 @@ export const invalidParameter = (message: string, blame?: string) => new GraphEr
 export const missingParameter = (name: string) => invalidParameter(`Missing parameter(s): ${name}`, name)
 export const unknownField = (field: string, node: string) => invalidParameter(`Tried accessing nonexisting field (${field}) on node type (${node})`)
 export const unknownPath = (path: string) => new GraphError(2500, `Unknown path components: ${path}`)
-export const versionDead = (version: string) =>
-  new GraphError(2635, `(#2635) You are calling a deprecated version of the Ads API (${version}). Please update to the latest version: v26.0.`)
+export const versionDead = (version: string, newest: string) =>
+  new GraphError(2635, `(#2635) You are calling a deprecated version of the Ads API (${version}). Please update to the latest version: ${newest}.`)
 /** Missing, foreign and invisible objects look alike (§2). */
 export const unknownObject = (id: string, method: string) =>
   new GraphError(
@@ -83,6 +83,9 @@ export const termsNotSigned = (accountId: string) =>
     title: 'Custom Audience Terms Not Accepted',
     userMessage: `To create or edit an audience, accept the terms at https://business.facebook.com/ads/manage/customaudiences/tos/?act=${accountId}`,
   })
+/** Signed by somebody, but not by the person whose token this is, or not for the business that owns the account (§3.5). */
+export const termsNotSignedByPerson = () => new GraphError(2663, '(#2663) Terms of service has not been accepted by this user')
+export const termsNotSignedByBusiness = () => new GraphError(2664, '(#2664) Terms of service has not been accepted by the business that owns this ad account')
 export const audienceTooSmall = () =>
   new GraphError(200, 'Permissions error', {
     subcode: 1870047,
@@ -98,6 +101,7 @@ export const uploadBlocked = () =>
   })
 export const flaggedFieldsStay = (fields: readonly string[]) =>
   new GraphError(100, 'Invalid parameter', { subcode: 1713231, title: 'Change Flagged Fields', userMessage: `Change: ${fields.join(', ')}` })
+export const valueForPlain = () => invalidParameter('LOOKALIKE_VALUE is for value-based custom audiences', 'payload')
 export const seedFlagged = () => new GraphError(100, 'Invalid parameter', { subcode: 1713232, title: 'Seed Audience Flagged' })
 export const audienceDisabled = () => new GraphError(100, 'Invalid parameter', { subcode: 1870065, title: 'Audience Disabled' })
 export const audienceDeleted = () => new GraphError(100, 'Invalid parameter', { subcode: 1487366, title: 'Audience Deleted' })

@@ -8,8 +8,11 @@ import { z } from 'zod'
 const INSTEAD = ['status', 'throttle', 'hang', 'html_200', 'bad_json', 'huge_body', 'redirect', 'expire_token'] as const
 /** Kinds that do the work and then spoil the answer. */
 const AFTER = ['apply_then_hang', 'apply_then_reset', 'slow_body'] as const
-/** Kinds that change what an upload or a removal does; other calls leave them waiting. */
-const WITHIN = ['partial', 'reject_rows', 'too_small', 'apply_late'] as const
+/** Kinds that change what an upload, a removal or a replacement does; other calls leave them waiting. */
+const WITHIN = ['partial', 'reject_rows', 'too_small', 'apply_late', 'replace_fails'] as const
+type Users = 'add' | 'remove' | 'replace'
+/** Kinds that concern one of the three only. */
+const ONLY: Partial<Record<FaultKind, Users>> = { too_small: 'remove', replace_fails: 'replace' }
 
 export const faultSchema = z.strictObject({
   /** `path`: part of the request's path; `body`: part of its body, for instance one hash that must never pass. */
@@ -31,7 +34,7 @@ export type FaultKind = Fault['kind']
 export type Faults = {
   add(fault: Fault): void
   /** Takes one use of the first fault that concerns this call. */
-  take(call: { method: string; path: string; body: () => string; users: 'add' | 'remove' | undefined }): Fault | undefined
+  take(call: { method: string; path: string; body: () => string; users: Users | undefined }): Fault | undefined
   list(): Fault[]
   clear(): void
 }
@@ -48,7 +51,7 @@ export const createFaults = (): Faults => {
           (match.method === undefined || match.method === call.method) &&
           (match.path === undefined || call.path.includes(match.path)) &&
           (match.body === undefined || call.body().includes(match.body)) &&
-          (!isWithin(kind) || (kind === 'too_small' ? call.users === 'remove' : call.users !== undefined)),
+          (!isWithin(kind) || (call.users !== undefined && (ONLY[kind] ?? call.users) === call.users)),
       )
       if (fault === undefined) return undefined
       fault.times -= 1

@@ -34,7 +34,7 @@ export type Route = {
   /** Whether a person's token is needed. */
   anonymous?: boolean
   /** Uploads and removals, for the faults that change them. */
-  users?: 'add' | 'remove'
+  users?: 'add' | 'remove' | 'replace'
   params: readonly string[]
   handle(call: Call): unknown
 }
@@ -43,6 +43,7 @@ export type Route = {
 export const requireWrite = (call: Call): void => {
   const account = call.account()
   if (!call.token().scopes.has('ads_management')) throw permissionMissing('Ad account owner has NOT granted ads_management permission')
+  call.world.tokens.use(call.world.clock.now(), call.token(), 'ads_management')
   if (!mayEdit(account)) throw permissionMissing('Requires the MANAGE or ADVERTISE task on the ad account')
   if (CLOSED.has(account.status)) throw permissionMissing('The ad account is disabled or closed')
 }
@@ -51,4 +52,4 @@ export const requireWrite = (call: Call): void => {
 export const mayEdit = (account: Account): boolean => account.tasks.includes('MANAGE') || account.tasks.includes('ADVERTISE')
 
 /** Disabled, pending closure, closed. */
-const CLOSED = new Set([2, 100, 101])
+export const CLOSED: ReadonlySet<number> = new Set([2, 100, 101])

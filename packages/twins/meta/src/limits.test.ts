@@ -3,7 +3,7 @@ import { type Charge, createLimiter } from './limits.ts'
 
 const charge: Charge = { accountId: '1', businessId: '9', tier: 'development_access', write: true, audience: true, activeAudiences: 0 }
 const usage = (headers: Record<string, string>) => ({
-  business: JSON.parse(headers['x-business-use-case-usage'] ?? '')['9'][0],
+  business: JSON.parse(headers['x-business-use-case-usage'] ?? '')['9'].find(({ type }: { type: string }) => type === 'custom_audience'),
   account: JSON.parse(headers['x-ad-account-usage'] ?? ''),
 })
 
@@ -42,5 +42,29 @@ describe('limiter', () => {
     expect(usage(headers).business).toMatchObject({ type: 'custom_audience', call_count: 150, estimated_time_to_regain_access: 30 })
     expect(limiter.charge(30 * 60_000, { ...charge, activeAudiences: 1 }).refusal).toBeUndefined()
     expect(limiter.charge(31 * 60_000, { ...charge, accountId: '2' }).refusal).toBeUndefined()
+  })
+  test('calls made beyond the hourly limit push back the time when there is room again', () => {
+    const limiter = createLimiter({ score: 1_000_000, audienceCallsPerHour: 2 })
+    for (const minute of [0, 10, 20]) limiter.charge(minute * 60_000, charge)
+    const regain = (minute: number) => usage(limiter.charge(minute * 60_000, charge).headers).business.estimated_time_to_regain_access
+    expect(regain(30)).toBe(40)
+    expect(regain(40)).toBe(40)
+  })
+
+  test('any of the three percentages throttles at 100', () => {
+    const limiter = createLimiter()
+    expect(limiter.charge(0, { ...charge, cpuPercent: 99, timePercent: 99 }).refusal).toBeUndefined()
+    const { refusal, headers } = limiter.charge(0, { ...charge, timePercent: 100 })
+    expect(refusal?.body.code).toBe(80003)
+    expect(usage(headers).business).toMatchObject({ total_cputime: 0, total_time: 100, estimated_time_to_regain_access: 5 })
+  })
+
+  test('several use cases stand in one header, and only those on ads name the tier', () => {
+    const { headers } = createLimiter().charge(0, charge)
+    const all = JSON.parse(headers['x-business-use-case-usage'] ?? '')['9'] as { type: string; ads_api_access_tier?: string }[]
+    expect(all.map(({ type, ads_api_access_tier: tier }) => [type, tier])).toEqual([
+      ['ads_management', 'development_access'],
+      ['custom_audience', undefined],
+    ])
   })
 })

@@ -4,8 +4,6 @@ import { createFailed, invalidParameter, missingParameter, seedFlagged, unknownO
 import type { Call } from './graph.ts'
 import { applyLater } from './uploads.ts'
 
-/** The reference says 10,000, the guide 500: the vendor contradicts itself (§1), so the smaller one. */
-const MOST_LOOKALIKES = 500
 const SMALLEST_SEED = 100
 const TYPES = ['similarity', 'reach', 'custom_ratio']
 const KNOWN = [
@@ -30,6 +28,7 @@ export const createLookalike = (call: Call, name: string, description: string): 
   const origin = world.audiences.get(originId)
   if (origin === undefined || origin.deletedAt !== undefined || origin.accountId !== account.id) throw unknownObject(originId, 'POST')
   if (origin.flagged.length > 0) throw seedFlagged()
+  if (origin.subtype === 'LOOKALIKE') throw createFailed('a lookalike cannot be a seed')
   if (origin.members.size() < SMALLEST_SEED || deliveryStatus(world, origin) !== 200)
     throw createFailed(`the seed audience needs at least ${SMALLEST_SEED} people and must be ready`)
 
@@ -38,7 +37,7 @@ export const createLookalike = (call: Call, name: string, description: string): 
   )
   if (others.some(({ lookalike }) => lookalike?.originId === originId && lookalike.spec.key === spec.key))
     throw createFailed('a lookalike of this seed, country and ratio exists', 1713007)
-  if (others.length >= MOST_LOOKALIKES) throw createFailed('too many lookalike audiences in this ad account')
+  if (others.length >= account.lookalikeLimit) throw createFailed('too many lookalike audiences in this ad account')
   const lookalike = newAudience(world, { accountId: account.id, subtype: 'LOOKALIKE', name, description, lookalike: { originId, spec } })
   applyLater(world, lookalike, () => true)
   return lookalike
@@ -57,12 +56,21 @@ const readSpec = (text: string): Spec => {
   if (from !== undefined && !(typeof from === 'number' && typeof ratio === 'number' && from < ratio)) throw wrong('starting_ratio must be below ratio')
   if (country !== undefined && !/^[A-Z]{2}$/.test(String(country))) throw wrong('country must be two capital letters')
   if (country === undefined && place === undefined) throw missingParameter('lookalike_spec[country]')
+  if (place !== undefined && !isPlace(place)) throw wrong('location_spec needs geo_locations with countries or country_groups')
   return {
     ...(type === undefined ? {} : { type: String(type) }),
     ...(typeof ratio === 'number' ? { ratio } : {}),
     ...(country === undefined ? {} : { country: String(country) }),
     key: JSON.stringify([country ?? place, ratio ?? type, from ?? 0]),
   }
+}
+
+const isPlace = (place: unknown): boolean => {
+  const { countries, country_groups: groups } = (place as { geo_locations?: { countries?: unknown; country_groups?: unknown } } | null)?.geo_locations ?? {}
+  const isList = (list: unknown, form: RegExp) => Array.isArray(list) && list.length > 0 && list.every((one) => typeof one === 'string' && form.test(one))
+  return (
+    (countries === undefined || isList(countries, /^[A-Z]{2}$/)) && (groups === undefined || isList(groups, /^[a-z_]+$/)) && (countries ?? groups) !== undefined
+  )
 }
 
 const parseObject = (text: string): Record<string, unknown> | undefined => {

@@ -15,12 +15,16 @@ export const ALONE_KEYS: readonly string[] = ['EMAIL', 'PHONE', 'MADID', 'EXTERN
 const ATTRIBUTES = new Set(['LOOKALIKE_VALUE', 'DATA_PROCESSING_OPTIONS', 'DATA_PROCESSING_OPTIONS_COUNTRY', 'DATA_PROCESSING_OPTIONS_STATE'])
 
 export type Members = {
-  /** False: the row was there already, word for word. */
-  add(row: Row): boolean
+  /** False: the row was there already, word for word. @param at when, on the twin's clock; a row that is said again is as good as new */
+  add(row: Row, at?: number): boolean
   /** How many rows went. */
   remove(row: Row): number
   /** The rows that these removals would delete. */
   hitBy(rows: Iterable<Row>): Set<Row>
+  /** Drops the rows that nobody said after `at`: `retention_days` is over (vendors/meta.md §1). @returns whether there were any */
+  expire(at: number): boolean
+  /** The platform forgets which EXTERN_ID a row had, 90 days after it was said (§1): by that alone it is not found any more. */
+  forgetExternIds(at: number): void
   size(): number
   /** Every row as `{KEY: value}` without the unknown ones. */
   list(): Record<string, Cell>[]
@@ -33,7 +37,8 @@ export type Members = {
 export type People = ReadonlyMap<string, string>
 
 export const createMembers = (people: People): Members => {
-  const rows = new Set<Row>()
+  /** → when it was said last. */
+  const rows = new Map<Row, number>()
   /** key → value → rows; rows without a key that matches alone stand under their whole content. */
   const index = new Map<string, Map<string, Row[]>>()
 
@@ -49,8 +54,8 @@ export const createMembers = (people: People): Members => {
     index.set(key, made)
     return made
   }
-  const insert = (row: Row) => {
-    rows.add(row)
+  const insert = (row: Row, at: number) => {
+    rows.set(row, at)
     for (const [key, value] of handles(row)) {
       const values = place(key)
       const there = values.get(value)
@@ -58,28 +63,30 @@ export const createMembers = (people: People): Members => {
       else there.push(row)
     }
   }
+  const forget = (row: Row, key: string, value: string) => {
+    const left = place(key)
+      .get(value)
+      ?.filter((other) => other !== row)
+    if (left === undefined || left.length === 0) place(key).delete(value)
+    else place(key).set(value, left)
+  }
   const drop = (row: Row) => {
     rows.delete(row)
-    for (const [key, value] of handles(row)) {
-      const left = place(key)
-        .get(value)
-        ?.filter((other) => other !== row)
-      if (left === undefined || left.length === 0) place(key).delete(value)
-      else place(key).set(value, left)
-    }
+    for (const [key, value] of handles(row)) forget(row, key, value)
   }
+  const olderThan = (at: number): Row[] => Array.from(rows).flatMap(([row, said]) => (said <= at ? [row] : []))
   const touching = (row: Row): Row[] => {
     const found = handles(row).map(([key, value]) => index.get(key)?.get(value) ?? [])
     return found.every(({ length }) => length === 0) ? [] : [...new Set(found.flat())]
   }
 
   return {
-    add: (row) => {
+    add: (row, at = 0) => {
       const older = touching(row).filter((other) => says(row, other))
-      if (older.some((other) => sameContent(other, row))) return false
+      const same = older.some((other) => sameContent(other, row))
       for (const other of older) drop(other)
-      insert(row)
-      return true
+      insert(row, at)
+      return !same
     },
     remove: (row) => {
       const hit = touching(row)
@@ -91,8 +98,16 @@ export const createMembers = (people: People): Members => {
       for (const row of removals) for (const other of touching(row)) hit.add(other)
       return hit
     },
+    expire: (at) => {
+      const old = olderThan(at)
+      for (const row of old) drop(row)
+      return old.length > 0
+    },
+    forgetExternIds: (at) => {
+      for (const row of olderThan(at)) for (const [key, value] of handles(row)) if (key === 'EXTERN_ID') forget(row, key, value)
+    },
     size: () => rows.size,
-    list: () => Array.from(rows, content),
+    list: () => Array.from(rows.keys(), content),
   }
 }
 

@@ -1,7 +1,7 @@
 /** Code exchange, long-lived tokens and `debug_token`: vendors/meta.md §3.2–§3.4. The dialog is in dialog.ts. */
 import { GraphError, invalidParameter, tokenDead, tokenMissing } from './errors.ts'
 import type { Call, Route } from './graph.ts'
-import type { Token } from './tokens.ts'
+import { LAPSE_MS, type Token } from './tokens.ts'
 import type { World } from './world.ts'
 
 /** What the platform says for "about 60 days". */
@@ -41,14 +41,18 @@ const debugToken = ({ params, world, bearer }: Call) => {
   if (asker !== `${world.settings.appId}|${world.settings.appSecret}`) throw tokenDead(undefined)
   const token = world.tokens.find(params.requiredText('input_token'))
   if (token === undefined) return { data: { error: { code: 190, message: 'Invalid OAuth access token.' }, is_valid: false, scopes: [] } }
+  const valid = validity(world, token)
   return {
     data: {
       app_id: world.settings.appId,
       type: token.type,
       application: 'Demo App',
       expires_at: Math.floor(token.expiresAt / 1000),
+      // Of people only; both from memory (§3.4).
+      data_access_expires_at: token.type === 'USER' ? Math.floor((token.issuedAt + LAPSE_MS) / 1000) : 0,
+      granular_scopes: Array.from(token.scopes, (scope) => ({ scope })),
       issued_at: Math.floor(token.issuedAt / 1000),
-      ...validity(world, token),
+      ...valid,
       scopes: Array.from(token.scopes),
       user_id: token.userId,
     },

@@ -10,13 +10,24 @@ export type AccountSeed = {
   status?: number
   /** Out of MANAGE, ADVERTISE, ANALYZE, DRAFT, AA_ANALYZE; none: the account is invisible to everyone. */
   tasks?: readonly string[]
-  /** Whether the Custom Audience terms are signed. */
+  /** Whether the Custom Audience terms are signed; unsigned 200/1870034. */
   terms?: boolean
+  /** Whether the person who connected is among those who signed; if not, 2663 for that person, while system users work (§3.5). */
+  userTerms?: boolean
+  /** Whether the business that owns the account signed. If not, 2664 although `tos_accepted` says yes: it reports another business's (§3.5). */
+  businessTerms?: boolean
   tier?: Tier
   currency?: string
   timezoneName?: string
   /** null: in no business portfolio, where `usersofanyaudience` is ignored without an error (§4.4). */
   business?: { id: string; name: string } | null
+  /** Customer lists that the account may have; the platform's 500 unless a test wants fewer (§1). */
+  audienceLimit?: number
+  /** The vendor says 500 and 10,000 (§1): the smaller one. */
+  lookalikeLimit?: number
+  /** Share of the allowed CPU and wall time that is used, for `X-Business-Use-Case-Usage`; 100 and more is throttled (§1.1). */
+  cpuPercent?: number
+  timePercent?: number
 }
 
 /** A Facebook Login for Business configuration (§3.1, §3.3). */
@@ -29,6 +40,8 @@ export type LimitOptions = {
   blockMs: number
   /** Calls on audiences per ad account and hour, before 40 for each active audience are added. */
   audienceCallsPerHour: number
+  /** Login calls per hour of the whole app: 200 for each daily user. */
+  appCallsPerHour: number
 }
 
 export type MetaTwinOptions = {
@@ -53,6 +66,8 @@ export type MetaTwinOptions = {
   reorder?: boolean
   /** For how long `/users` answers 803 after a creation. Default 0. */
   readyAfterMs?: number
+  /** For how long after the last batch was applied its session still says `uploading` and -1 matched. Default 10 min. */
+  sessionLagMs?: number
   /** Removals that would leave fewer people are refused with 200/1870047. Default 0, off: the vendor names no figure. */
   minSize?: number
   /** The share of rows that find a person; sizes and `num_matched` come from it. Default 0.8. */
@@ -60,8 +75,8 @@ export type MetaTwinOptions = {
   requireAppSecretProof?: boolean
   /** Marketing versions that this app may call. Default v26.0 alone: a new app cannot use older ones (§0). */
   versions?: readonly string[]
-  /** Sent as `X-Ad-Api-Version-Warning` with Marketing answers. */
-  versionWarning?: string
+  /** Versions past their end: upgraded, with `X-Ad-Api-Version-Warning`, where the endpoint did not change. Default none. */
+  expiredVersions?: readonly string[]
   seed?: number
   /** Journal entries are also appended here as NDJSON, in full. */
   journalFile?: string
@@ -69,8 +84,8 @@ export type MetaTwinOptions = {
   journalBodyBytes?: number
 }
 
-export type Settings = Required<Omit<MetaTwinOptions, 'redirectUris' | 'publicUrl' | 'versionWarning' | 'journalFile' | 'limits' | 'accounts'>> &
-  Pick<MetaTwinOptions, 'redirectUris' | 'publicUrl' | 'versionWarning' | 'journalFile' | 'limits' | 'accounts'>
+export type Settings = Required<Omit<MetaTwinOptions, 'redirectUris' | 'publicUrl' | 'journalFile' | 'limits' | 'accounts'>> &
+  Pick<MetaTwinOptions, 'redirectUris' | 'publicUrl' | 'journalFile' | 'limits' | 'accounts'>
 
 export const withDefaults = (options: MetaTwinOptions): Settings => ({
   port: 9101,
@@ -80,10 +95,12 @@ export const withDefaults = (options: MetaTwinOptions): Settings => ({
   applyAfterMs: 1_000,
   reorder: false,
   readyAfterMs: 0,
+  sessionLagMs: 600_000,
   minSize: 0,
   matchRate: 0.8,
   requireAppSecretProof: false,
   versions: ['v26.0'],
+  expiredVersions: [],
   seed: 1,
   journalBodyBytes: 64 * 1024 * 1024,
   ...options,

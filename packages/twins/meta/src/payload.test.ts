@@ -26,7 +26,6 @@ describe('payload', () => {
     ['LOOKALIKE_VALUE', -1],
     ['LOOKALIKE_VALUE', '3'],
     ['DATA_PROCESSING_OPTIONS', ['CCPA']],
-    ['DATA_PROCESSING_OPTIONS_COUNTRY', 2],
     ['APPUID', 'x'],
   ])('%s %j makes its row invalid and leaves the others alone', (key, value) => {
     const schema = ['FN', key]
@@ -47,8 +46,16 @@ describe('payload', () => {
     expect(Object.keys(payload.samples)).toEqual([JSON.stringify([hash('x'), value])])
   })
 
+  test('limited data use is said per row: LDU or nothing, with a place of the list', () => {
+    const schema = ['EMAIL', 'DATA_PROCESSING_OPTIONS', 'DATA_PROCESSING_OPTIONS_COUNTRY', 'DATA_PROCESSING_OPTIONS_STATE']
+    const row = (...options: unknown[]) => [hash(JSON.stringify(options)), ...options]
+    const data = [row(['LDU'], 1, 1000), row([], 0, 0), row(['LDU'], '', ''), row(['LDU'], 2, 1000), row(['LDU'], 1, 1001)]
+    expect(readPayload({ schema, data }, false)).toMatchObject({ received: 5, invalid: 2 })
+  })
+
   test.each([
     ['no payload', undefined],
+    ['a place without processing options', { schema: ['EMAIL', 'DATA_PROCESSING_OPTIONS_STATE'], data: [[hash('a'), 1000]] }],
     ['no schema', { data: [[hash('a')]] }],
     ['an unknown key', { schema: ['EMAIL', 'MAIL'], data: [[hash('a'), '']] }],
     ['a key twice', { schema: ['EMAIL', 'EMAIL'], data: [[hash('a'), hash('b')]] }],

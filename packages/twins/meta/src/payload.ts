@@ -8,6 +8,8 @@ import type { Cell, Row } from './members.ts'
 
 export const MOST_ROWS = 10_000
 const MOST_SAMPLES = 100
+/** Country and state say nothing without it (§4.3). */
+const LDU = 'DATA_PROCESSING_OPTIONS'
 const KNOWN = ['schema', 'data', 'is_raw', 'page_ids', 'app_ids']
 
 export type Payload = {
@@ -67,6 +69,8 @@ const readSchema = (given: unknown): { schema: readonly string[]; source: DataSo
     throw invalidParameter('Param payload[schema] must be a list of different keys', 'payload')
   const unknown = given.find((key) => !isKey(key))
   if (unknown !== undefined) throw invalidParameter(`Invalid key in schema: ${JSON.stringify(unknown)}`, 'payload')
+  if (given.some((key) => key !== LDU && key.startsWith(LDU)) && !given.includes(LDU))
+    throw invalidParameter(`The schema names a place without ${LDU}`, 'payload')
   if (!given.some(identifies)) throw invalidParameter('The schema names no identifier', 'payload')
   return { schema: given, source: 'MULTI_HASHES', single: false }
 }

@@ -8,13 +8,24 @@ import { updateFailed, uploadBlocked } from './errors.ts'
 import { type Call, type Route, requireWrite } from './graph.ts'
 import { createMembers, type Members } from './members.ts'
 import { readPayload } from './payload.ts'
-import { readSession } from './sessions.ts'
-import { answer, requireSameSource, requireTerms, takeSession, UPLOAD_PARAMS } from './users.ts'
+import { readSession, type Session } from './sessions.ts'
+import { ageRows } from './uploads.ts'
+import { answer, finish, requireSameSource, requireTerms, spoilRows, takeSession, UPLOAD_PARAMS } from './users.ts'
 import type { World } from './world.ts'
 
+/** Normal, and what only says how the last work ended: a failed replacement may be begun anew (§2, 2650/1870148). */
+const READY: ReadonlySet<number> = new Set([200, 412, 415])
 const REPLACE_WINDOW_MS = 90 * 60_000
 
-export type Replacement = { sessionId: string; endsAt: number; arrived: Members; finishing: boolean }
+export type Replacement = {
+  sessionId: string
+  endsAt: number
+  arrived: Members
+  schema: readonly string[]
+  session: Session
+  finishing: boolean
+  failing: boolean
+}
 
 const replace = (call: Call) => {
   const { world } = call
@@ -37,16 +48,18 @@ const replace = (call: Call) => {
     if (current.finishing) throw updateFailed('the replacement has finished', 1870159)
   } else {
     if (current !== undefined && (current.sessionId !== batch.id || current.finishing)) throw updateFailed('an update is in progress', 1870145)
-    if (current === undefined && operationStatus(world, audience) !== 200) throw updateFailed('an update is in progress', 1870145)
+    if (current === undefined && !READY.has(operationStatus(world, audience))) throw updateFailed('an update is in progress', 1870145)
   }
 
   const session = takeSession(call, 'replace', audience.id, payload)
-  const replacement = batch.seq === 1 ? begin(world, audience, batch.id) : current
+  const replacement = batch.seq === 1 ? begin(world, audience, session, payload.schema) : current
   if (replacement === undefined) throw updateFailed('batch_seq must begin with 1', 1870147)
-  for (const row of payload.rows) replacement.arrived.add(row)
+  spoilRows(payload, call.fault)
+  for (const row of payload.rows) replacement.arrived.add(row, world.clock.now())
+  if (call.fault?.kind === 'replace_fails') replacement.failing = true
   if (batch.last) {
     replacement.finishing = true
-    world.clock.at(world.clock.now() + world.settings.applyAfterMs, (at) => swap(audience, replacement, at))
+    world.clock.at(world.clock.now() + world.settings.applyAfterMs, (at) => swap(world, audience, replacement, at))
   }
   return answer(session, payload, { account_id: audience.accountId, audience_id: audience.id })
 }
@@ -55,25 +68,41 @@ const replace = (call: Call) => {
 const ended = (world: World, audience: Audience, sessionId: string) => {
   const session = world.sessions.of(audience.id).find(({ id }) => id === sessionId)
   if (session === undefined) return updateFailed('batch_seq must begin with 1', 1870147)
+  if (audience.replaceFailed) return updateFailed('the replacement was only done in part', 1870148)
   return session.last === undefined
     ? updateFailed('the replacement timed out after 90 minutes', 1870158)
     : updateFailed('the replacement has finished', 1870159)
 }
 
-const begin = (world: World, audience: Audience, sessionId: string): Replacement => {
-  const replacement: Replacement = { sessionId, endsAt: world.clock.now() + REPLACE_WINDOW_MS, arrived: createMembers(world.people), finishing: false }
+const begin = (world: World, audience: Audience, session: Session, schema: readonly string[]): Replacement => {
+  const replacement: Replacement = {
+    sessionId: session.id,
+    endsAt: world.clock.now() + REPLACE_WINDOW_MS,
+    arrived: createMembers(world.people),
+    schema,
+    session,
+    finishing: false,
+    failing: false,
+  }
   audience.replacement = replacement
-  world.clock.at(replacement.endsAt, (at) => swap(audience, replacement, at))
+  audience.replaceFailed = false
+  world.clock.at(replacement.endsAt, (at) => swap(world, audience, replacement, at))
   return replacement
 }
 
-const swap = (audience: Audience, replacement: Replacement, at: number): void => {
+/** Unless it was begun anew meanwhile. A replacement that fails leaves the old list. */
+const swap = (world: World, audience: Audience, replacement: Replacement, at: number): void => {
   if (audience.replacement !== replacement) return
-  audience.members = replacement.arrived
-  audience.contentUpdatedAt = Math.floor(at / 1000)
   audience.replacement = undefined
+  replacement.session.open += 1
+  finish(replacement.session, audience)(at)
+  audience.replaceFailed = replacement.failing
+  if (replacement.failing || audience.deletedAt !== undefined) return
+  audience.members = replacement.arrived
+  ageRows(world, audience, replacement.schema, at)
+  audience.contentUpdatedAt = Math.floor(at / 1000)
 }
 
 export const replaceRoutes: readonly Route[] = [
-  { method: 'POST', path: ':audience/usersreplace', family: 'marketing', users: 'add', params: UPLOAD_PARAMS, handle: replace },
+  { method: 'POST', path: ':audience/usersreplace', family: 'marketing', users: 'replace', params: UPLOAD_PARAMS, handle: replace },
 ]

@@ -7,6 +7,7 @@ import { oauthRoutes } from './oauth.ts'
 import { peopleRoutes } from './people.ts'
 import { replaceRoutes } from './replace.ts'
 import { userRoutes } from './users.ts'
+import { numberOf, type Versions } from './versions.ts'
 
 const ROUTES = [...oauthRoutes, ...peopleRoutes, ...accountRoutes, ...audienceRoutes, ...userRoutes, ...replaceRoutes].map((route) => ({
   route,
@@ -33,18 +34,18 @@ const fits = (wanted: string, part: string): boolean => {
   return wanted === ':audience' ? /^\d+$/.test(part) : wanted === part
 }
 
-/** @throws GraphError 2635 for a dead version or none, 100/33 for an object that nobody has, 2500 for a path that means nothing */
-export const requireRoute = ({ method, path, version, parts, route }: Asked, versions: readonly string[]): { route: Route; id: string } => {
+/**
+ * `served` is the version that works on the call, which is not the asked one where that has expired.
+ * @throws GraphError 2635 for a dead version or none, 100/33 for an object that nobody has, 2500 for a path that means nothing
+ */
+export const requireRoute = ({ method, path, version, parts, route }: Asked, versions: Versions): { route: Route; id: string; served: string } => {
+  const newest = versions.newest()
   const marketing = route?.family !== 'login'
-  if (version === undefined ? marketing : isDead(version, marketing, versions)) throw versionDead(version ?? 'none')
-  if (version !== undefined && numberOf(version) > numberOf(versions[0] ?? '')) throw unknownPath(path)
-  if (route !== undefined) return { route, id: parts[0]?.replace(/^act_/, '') ?? '' }
+  if (version === undefined && marketing) throw versionDead('none', newest)
+  if (version !== undefined && numberOf(version) > numberOf(newest)) throw unknownPath(path)
+  if (version !== undefined && !marketing && numberOf(version) < OLDEST_LOGIN_VERSION) throw versionDead(version, newest)
+  const served = version === undefined || !marketing ? (version ?? newest) : versions.serve(version, path)
+  if (route !== undefined) return { route, id: parts[0]?.replace(/^act_/, '') ?? '', served }
   const [object = ''] = parts
   throw parts.length === 1 && /^(act_)?\d+$/.test(object) ? unknownObject(object, method) : unknownPath(path)
 }
-
-const isDead = (version: string, marketing: boolean, versions: readonly string[]): boolean => {
-  if (numberOf(version) > numberOf(versions[0] ?? '')) return false
-  return marketing ? !versions.includes(version) : numberOf(version) < OLDEST_LOGIN_VERSION
-}
-const numberOf = (version: string): number => Number(version.slice(1))

@@ -86,6 +86,10 @@ export const createSessions = (): Sessions => {
       }
       checkBatch(session, batch, { target, operation, schema: JSON.stringify(schema), digest })
       sessions.set(key, session)
+      if (restarts(session, batch)) {
+        Object.assign(session, { received: 0, invalid: 0, last: undefined, endedAt: undefined })
+        for (const seq of session.batches.keys()) session.batches.set(seq, ANYTHING)
+      }
       session.batches.set(batch.seq, digest)
       if (batch.last) session.last = batch.seq
       return session
@@ -99,13 +103,19 @@ export const createSessions = (): Sessions => {
   }
 }
 
+/** In place of a digest: a batch of a replacement that was begun anew may bring what it will. */
+const ANYTHING = ''
+
+/** Batch 1 of a replacement that comes again begins it anew, with whatever it brings: nothing that came before counts (§4.4). */
+const restarts = (session: Session, batch: Batch) => session.operation === 'replace' && batch.seq === 1
+
 const checkBatch = (session: Session, batch: Batch, call: { target: string; operation: Operation; schema: string; digest: string }): void => {
   const refuse = (why: string) => invalidParameter(`Session ${session.id}: ${why}`, 'session')
   if (session.target !== call.target || session.operation !== call.operation) throw refuse('the id was used before in this ad account')
   if (session.schema !== call.schema) throw refuse('the schema must stay the same in all batches')
   const before = session.batches.get(batch.seq)
   if (before !== undefined) {
-    if (before !== call.digest) throw refuse(`batch ${batch.seq} was sent before with other content`)
+    if (before !== ANYTHING && before !== call.digest && !restarts(session, batch)) throw refuse(`batch ${batch.seq} was sent before with other content`)
     return
   }
   if (session.last !== undefined) throw refuse(`the last batch was ${session.last}`)

@@ -1,6 +1,6 @@
 /**
  * Codes and tokens: vendors/meta.md §3.2–§3.4. A code is good once, for ten minutes, for the redirect URI it was asked with. A token is good until
- * it expires or is killed; killed tokens keep the subcode that says why.
+ * it expires or is killed; killed tokens keep the subcode that says why. A permission that a person's tokens did not use for 90 days lapses.
  */
 import { createHash, createHmac } from 'node:crypto'
 import { GraphError, invalidParameter, tokenDead } from './errors.ts'
@@ -18,9 +18,16 @@ export type Token = Grant & {
 }
 /** `challenge`: of PKCE (S256), where the dialog was given one; `lifeMs`: of the token to come, 0 for ever. */
 type CodeTerms = { redirectUri: string; lifeMs: number; challenge: string | undefined }
+/** Of one person: scope → when it was granted or last used; `lapsed` are those that were left too long. */
+type Habits = { used: Map<string, number>; lapsed: Set<string> }
 type Code = CodeTerms & { grant: Grant; expiresAt: number; used: boolean }
 
 const CODE_LIFE_MS = 10 * 60_000
+const DAY_MS = 86_400_000
+/** "A permission unused for 90 days must be granted again" (§3.1); data access is counted in the same way (§3.4, from memory). */
+export const LAPSE_MS = 90 * DAY_MS
+/** Come with any login and stay. */
+const LASTING = new Set(['public_profile', 'email'])
 
 export type Tokens = {
   createCode(now: number, grant: Grant, terms: CodeTerms): string
@@ -35,14 +42,44 @@ export type Tokens = {
   kill(which: { userId: string } | { value: string }, subcode: number): void
   /** Takes one permission from every token of a person. */
   revoke(userId: string, permission: string): void
+  /** Notes that a call needed these permissions; those that the token lacks are passed over. */
+  use(now: number, token: Token, ...permissions: string[]): void
+  /** Permissions of this person that lapsed for want of use and were not granted again. */
+  lapsed(userId: string): ReadonlySet<string>
   all(): Token[]
 }
 
 export const createTokens = (random: Random): Tokens => {
   const codes = new Map<string, Code>()
   const tokens = new Map<string, Token>()
+  const people = new Map<string, Habits>()
+  const habitsOf = (userId: string): Habits => {
+    const habits = people.get(userId) ?? { used: new Map(), lapsed: new Set() }
+    people.set(userId, habits)
+    return habits
+  }
+  const granted = (now: number, grant: Grant): void => {
+    const habits = habitsOf(grant.userId)
+    for (const scope of grant.scopes) {
+      habits.used.set(scope, now)
+      habits.lapsed.delete(scope)
+    }
+  }
+  const take = (userId: string, permission: string): void => {
+    for (const token of tokens.values()) if (token.userId === userId) token.scopes = new Set(Array.from(token.scopes).filter((scope) => scope !== permission))
+  }
+  const lapse = (now: number, userId: string): void => {
+    const habits = habitsOf(userId)
+    for (const [scope, at] of habits.used) {
+      if (LASTING.has(scope) || now - at < LAPSE_MS) continue
+      habits.used.delete(scope)
+      habits.lapsed.add(scope)
+      take(userId, scope)
+    }
+  }
   return {
     createCode: (now, grant, terms) => {
+      granted(now, grant)
       const code = `AQ${letters(random, 60)}`
       codes.set(code, { ...terms, grant, expiresAt: now + CODE_LIFE_MS, used: false })
       return code
@@ -78,17 +115,18 @@ export const createTokens = (random: Random): Tokens => {
       if (token === undefined) throw tokenDead(undefined)
       if (token.dead !== undefined) throw tokenDead(token.dead)
       if (token.expiresAt !== 0 && token.expiresAt <= now) throw tokenDead(463)
+      lapse(now, token.userId)
       return token
     },
     find: (value) => tokens.get(value),
     kill: (which, subcode) => {
       for (const token of tokens.values()) if ('value' in which ? token.value === which.value : token.userId === which.userId) token.dead = subcode
     },
-    revoke: (userId, permission) => {
-      for (const token of tokens.values()) {
-        if (token.userId === userId) token.scopes = new Set(Array.from(token.scopes).filter((scope) => scope !== permission))
-      }
+    revoke: take,
+    use: (now, token, ...permissions) => {
+      for (const permission of permissions) if (token.scopes.has(permission)) habitsOf(token.userId).used.set(permission, now)
     },
+    lapsed: (userId) => habitsOf(userId).lapsed,
     all: () => Array.from(tokens.values()),
   }
 }

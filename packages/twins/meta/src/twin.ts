@@ -17,6 +17,7 @@ import { type MetaTwinOptions, type Settings, withDefaults } from './options.ts'
 import { createRandom } from './random.ts'
 import { createSessions } from './sessions.ts'
 import { createTokens } from './tokens.ts'
+import { createVersions } from './versions.ts'
 import type { World } from './world.ts'
 
 export type MetaTwin = {
@@ -99,9 +100,11 @@ const createWorld = (settings: Settings, accounts: World['accounts']): World => 
     audiences: new Map(),
     people: new Map(),
     sessions: createSessions(),
+    optOuts: [],
     limiter: createLimiter(settings.limits),
     faults: createFaults(),
     journal: createJournal(settings.journalBodyBytes, settings.journalFile),
+    versions: createVersions(settings.versions, settings.expiredVersions),
     nextAudienceId: () => (nextId++).toString(),
     url: '',
   }

@@ -4,14 +4,23 @@
  */
 import type { Audience } from './audiences.ts'
 import { requireUsable } from './audiences.ts'
-import { audienceTooSmall, permissionMissing, termsNotSigned, updateFailed, uploadBlocked } from './errors.ts'
+import {
+  audienceTooSmall,
+  permissionMissing,
+  termsNotSigned,
+  termsNotSignedByBusiness,
+  termsNotSignedByPerson,
+  updateFailed,
+  uploadBlocked,
+  valueForPlain,
+} from './errors.ts'
 import type { Fault } from './faults.ts'
 import { type Call, type Route, requireWrite } from './graph.ts'
 import type { Row } from './members.ts'
 import { type Payload, readPayload, refuseRow } from './payload.ts'
 import { digits } from './random.ts'
 import { type Batch, type Operation, readSession, type Session } from './sessions.ts'
-import { applyLater } from './uploads.ts'
+import { ageRows, applyLater } from './uploads.ts'
 
 export const UPLOAD_PARAMS = ['payload', 'session', 'namespace', 'customer_consent']
 /** `apply_late` without a delay: the 60 s of RELIABILITY.md F11. */
@@ -28,6 +37,7 @@ const change = (call: Call, operation: 'add' | 'remove') => {
   if (audience.replacement !== undefined) throw updateFailed('an update is in progress', 1870145)
 
   const payload = readPayload(call.params.json('payload'), operation === 'add' && audience.isValueBased)
+  if (operation === 'add' && !audience.isValueBased && payload.schema.includes('LOOKALIKE_VALUE')) throw valueForPlain()
   requireSameSource(audience, payload)
   spoilRows(payload, call.fault)
   if (operation === 'remove') refuseIfTooSmall(call, audience, payload.rows)
@@ -35,7 +45,17 @@ const change = (call: Call, operation: 'add' | 'remove') => {
   const session = takeSession(call, operation, audience.id, payload)
   audience.dataSource ??= payload.source
   session.open += 1
-  applyLater(world, audience, () => applyRows(audience, operation, payload.rows), lateBy(call.fault), finish(session))
+  applyLater(
+    world,
+    audience,
+    (at) => {
+      audience.replaceFailed = false
+      if (operation === 'add') ageRows(world, audience, payload.schema, at)
+      return applyRows(audience, operation, payload.rows, at)
+    },
+    lateBy(call.fault),
+    finish(session, audience),
+  )
   return answer(session, payload, { audience_id: audience.id })
 }
 
@@ -47,20 +67,31 @@ const removeEverywhere = (call: Call) => {
   spoilRows(payload, call.fault)
   const session = takeSession(call, 'remove_everywhere', account.id, payload)
   // Ignored without an error where the account stands in no portfolio or the terms are unsigned (§4.4).
-  const heard = account.business !== null && account.terms
+  const heard = account.business !== null && account.terms && account.businessTerms && (account.userTerms || call.token().type !== 'USER')
   const audiences = heard
     ? Array.from(world.audiences.values()).filter((one) => one.accountId === account.id && one.subtype === 'CUSTOM' && one.deletedAt === undefined)
     : []
+  const optOut = { at: world.clock.now(), accountId: account.id, rows: payload.rows.length, heard, removed: 0 }
+  world.optOuts.push(optOut)
   for (const audience of audiences) {
     session.open += 1
-    applyLater(world, audience, () => applyRows(audience, 'remove', payload.rows), lateBy(call.fault), finish(session))
+    const removeRows = () => {
+      const before = audience.members.size()
+      applyRows(audience, 'remove', payload.rows)
+      optOut.removed += before - audience.members.size()
+      return audience.members.size() < before
+    }
+    applyLater(world, audience, removeRows, lateBy(call.fault), finish(session, undefined))
   }
   return answer(session, payload, {})
 }
 
 /** Terms are needed to make, edit and fill an audience (§3.5). */
 export const requireTerms = (call: Call): void => {
-  if (!call.account().terms) throw termsNotSigned(call.account().id)
+  const account = call.account()
+  if (!account.terms) throw termsNotSigned(account.id)
+  if (!account.businessTerms) throw termsNotSignedByBusiness()
+  if (!account.userTerms && call.token().type === 'USER') throw termsNotSignedByPerson()
 }
 
 export const requireSameSource = (audience: Audience, payload: Payload): void => {
@@ -95,10 +126,10 @@ export const answer = (session: Session, payload: Payload, more: Record<string, 
   invalid_entry_samples: Object.keys(payload.samples).length === 0 ? [] : payload.samples,
 })
 
-const applyRows = (audience: Audience, operation: 'add' | 'remove', rows: readonly Row[]): boolean => {
+const applyRows = (audience: Audience, operation: 'add' | 'remove', rows: readonly Row[], at = 0): boolean => {
   if (audience.deletedAt !== undefined) return false
   let changed = false
-  for (const row of rows) if (operation === 'add' ? audience.members.add(row) : audience.members.remove(row) > 0) changed = true
+  for (const row of rows) if (operation === 'add' ? audience.members.add(row, at) : audience.members.remove(row) > 0) changed = true
   return changed
 }
 
@@ -111,7 +142,7 @@ const refuseIfTooSmall = (call: Call, audience: Audience, rows: readonly Row[]):
 }
 
 /** `reject_rows` names the rows that it refuses, `partial` only counts them (SYNC C24). */
-const spoilRows = (payload: Payload, fault: Fault | undefined): void => {
+export const spoilRows = (payload: Payload, fault: Fault | undefined): void => {
   if (fault?.kind !== 'reject_rows' && fault?.kind !== 'partial') return
   const { kind, rows } = fault
   const isMeant = (position: number) => (typeof rows === 'number' ? position < rows : rows.includes(position))
@@ -125,8 +156,13 @@ const spoilRows = (payload: Payload, fault: Fault | undefined): void => {
 
 const lateBy = (fault: Fault | undefined): number => (fault?.kind === 'apply_late' ? (fault.delayMs ?? LATE_MS) : 0)
 
-export const finish = (session: Session) => (at: number) => {
+/** "Many" of a session's entries: the vendor names no figure, so these are small ones. */
+const MANY_INVALID = { rows: 10, share: 0.2 }
+
+/** @param audience whose last session this was; none for a removal from everywhere */
+export const finish = (session: Session, audience: Audience | undefined) => (at: number) => {
   session.open -= 1
+  if (audience !== undefined) audience.manyInvalid = session.invalid >= Math.max(MANY_INVALID.rows, MANY_INVALID.share * session.received)
   if (session.open === 0 && session.last !== undefined) session.endedAt = at
 }
 
@@ -137,18 +173,23 @@ const sessionsOf = (call: Call) => {
   const data = call.world.sessions
     .of(audience.id)
     .filter(({ id }) => wanted === undefined || id === wanted)
-    .map((session) => ({
-      session_id: session.id,
-      // A hint only: users see `uploading` and -1 long after the last batch (§4.3).
-      stage: session.endedAt === undefined ? 'uploading' : 'complete',
-      progress: session.endedAt === undefined ? '0' : '100',
-      num_received: String(session.received),
-      num_matched: session.endedAt === undefined ? '-1' : String(Math.round((session.received - session.invalid) * call.world.settings.matchRate)),
-      num_invalid_entries: String(session.invalid),
-      start_time: String(Math.floor(session.startedAt / 1000)),
-      ...(session.endedAt === undefined ? {} : { end_time: String(Math.floor(session.endedAt / 1000)) }),
-    }))
+    .map((session) => show(session, call.world))
   return { data }
+}
+
+/** A hint only: users see `uploading` and -1 long after the last batch, when everybody shows already (§4.3). */
+const show = (session: Session, { clock, settings }: Call['world']) => {
+  const done = session.endedAt !== undefined && clock.now() >= session.endedAt + settings.sessionLagMs
+  return {
+    session_id: session.id,
+    stage: done ? 'complete' : 'uploading',
+    progress: done ? '100' : '0',
+    num_received: String(session.received),
+    num_matched: done ? String(Math.round((session.received - session.invalid) * settings.matchRate)) : '-1',
+    num_invalid_entries: String(session.invalid),
+    start_time: String(Math.floor(session.startedAt / 1000)),
+    ...(done ? { end_time: String(Math.floor((session.endedAt ?? 0) / 1000)) } : {}),
+  }
 }
 
 export const userRoutes: readonly Route[] = [

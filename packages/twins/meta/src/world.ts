@@ -9,6 +9,7 @@ import type { Settings } from './options.ts'
 import type { Random } from './random.ts'
 import type { Sessions } from './sessions.ts'
 import type { Tokens } from './tokens.ts'
+import type { Versions } from './versions.ts'
 
 export type World = {
   settings: Settings
@@ -21,9 +22,12 @@ export type World = {
   /** Identifiers of one platform account, from a control route. */
   people: Map<string, string>
   sessions: Sessions
+  /** Calls of `usersofanyaudience`; those not heard were ignored without an error (§4.4). */
+  optOuts: { at: number; accountId: string; rows: number; heard: boolean; removed: number }[]
   limiter: Limiter
   faults: Faults
   journal: Journal
+  versions: Versions
   /** Ids go on over a reset: a stale id must not find a new audience. Beyond 2^53 on purpose. */
   nextAudienceId(): string
   /** Where the twin is reached, known once it listens. */

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { MetaTwin } from '../src/twin.ts'
-import { apply, CLOSED, type Client, client, control, login, NO_TERMS, newAudience, ONLY_LOOK, STORE, startTwin, upload } from './helpers.ts'
+import { apply, CLOSED, type Client, client, control, hash, login, members, NO_TERMS, newAudience, ONLY_LOOK, STORE, startTwin, upload } from './helpers.ts'
 
 let twin: MetaTwin
 let call: Client
@@ -134,6 +134,43 @@ describe('one audience', () => {
   })
 })
 
+describe('audiences that others made', () => {
+  test('by hand, with people in it, an audience can be found, read and filled like our own', async () => {
+    const made = await control(twin, 'POST', 'audiences', { accountId: STORE, name: 'By hand', description: 'list of May', members: [{ EMAIL: hash('old') }] })
+    expect(made.status).toBe(201)
+    const { id } = (await made.json()) as { id: string }
+    expect((await call('GET', `${STORE}/customaudiences?fields=name`)).body.data).toEqual([{ id, name: 'By hand' }])
+    expect((await call('GET', `${id}?fields=subtype,operation_status,customer_file_source`)).body).toMatchObject({
+      subtype: 'CUSTOM',
+      operation_status: { code: 200 },
+      customer_file_source: 'USER_PROVIDED_ONLY',
+    })
+    await call('POST', `${id}/users`, upload(['new']))
+    await call('DELETE', `${id}/users`, upload(['old']))
+    apply(twin)
+    expect(members(twin, id)).toEqual([hash('new')])
+  })
+
+  test('one that is made from a website takes no people', async () => {
+    const { id } = (await (await control(twin, 'POST', 'audiences', { accountId: STORE, name: 'Visitors', subtype: 'WEBSITE' })).json()) as { id: string }
+    expect((await call('POST', `${id}/users`, upload(['a']))).body.error).toMatchObject({ code: 2650 })
+    expect((await control(twin, 'POST', 'audiences', { accountId: '5', name: 'x' })).status).toBe(404)
+    expect((await control(twin, 'POST', 'audiences', { accountId: STORE, name: 'x', members: [{ MAIL: 'x' }] })).status).toBe(400)
+  })
+
+  test('an audience that will be deleted for want of use says when', async () => {
+    const id = await newAudience(call)
+    await control(twin, 'PATCH', `audiences/${id}`, { operationStatus: 100, deleteTime: '2027-01-01T00:00:00Z' })
+    expect((await call('GET', `${id}?fields=operation_status,delete_time`)).body).toMatchObject({ operation_status: { code: 100 }, delete_time: 1_798_761_600 })
+  })
+
+  test('an account may be given a lower limit of audiences and of lookalikes', async () => {
+    await control(twin, 'PATCH', `accounts/${STORE.slice(4)}`, { audienceLimit: 1 })
+    await newAudience(call)
+    expect((await call('POST', `${STORE}/customaudiences`, creation)).body.error).toMatchObject({ code: 2654 })
+  })
+})
+
 describe('lookalikes', () => {
   const spec = { type: 'similarity', ratio: 0.01, country: 'US' }
   const lookalike = (origin: string, more: object = {}) => ({
@@ -155,7 +192,26 @@ describe('lookalikes', () => {
     expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { ratio: 0.5 }))).body.error).toMatchObject({ code: 100 })
     expect((await call('GET', `${seed}?fields=lookalike_audience_ids`)).body.lookalike_audience_ids).toContain(body.id)
     expect((await call('DELETE', seed)).body.error).toMatchObject({ code: 2656 })
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(String(body.id), { country: 'FR' }))).body.error).toMatchObject({ code: 2654 })
+    await control(twin, 'PATCH', `accounts/${STORE.slice(4)}`, { lookalikeLimit: 2 })
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { country: 'IT' }))).body.error).toMatchObject({ code: 2654 })
     await control(twin, 'PATCH', `audiences/${seed}`, { flagged: true })
     expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { country: 'FR' }))).body.error).toMatchObject({ code: 100, error_subcode: 1713232 })
+  })
+  test('are too small while they are built, then of a size, and of none (-1) once inactive', async () => {
+    const seed = await newAudience(call)
+    await call('POST', `${seed}/users`, upload(Array.from({ length: 200 }, (_, number) => `p${number}`)))
+    apply(twin)
+    const { id } = (
+      await call('POST', `${STORE}/customaudiences`, lookalike(seed, { country: undefined, location_spec: { geo_locations: { country_groups: ['europe'] } } }))
+    ).body as { id: string }
+    const look = async () => (await call('GET', `${id}?fields=delivery_status,approximate_count_lower_bound,approximate_count_upper_bound`)).body
+    expect(await look()).toMatchObject({ delivery_status: { code: 300 }, approximate_count_lower_bound: -1 })
+    apply(twin)
+    expect(await look()).toMatchObject({ delivery_status: { code: 200 }, approximate_count_lower_bound: 2_100_000 })
+    await control(twin, 'PATCH', `audiences/${id}`, { operationStatus: 450 })
+    expect(await look()).toMatchObject({ delivery_status: { code: 300 }, approximate_count_lower_bound: -1, approximate_count_upper_bound: -1 })
+    const nowhere = await call('POST', `${STORE}/customaudiences`, lookalike(seed, { country: undefined, location_spec: { geo_locations: {} } }))
+    expect(nowhere.body.error).toMatchObject({ code: 100 })
   })
 })

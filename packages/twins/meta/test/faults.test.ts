@@ -80,7 +80,9 @@ describe('faults', () => {
     await fault({ kind: 'throttle', code: 80003, delayMs: 61_000 })
     const calls = await add(['ann'])
     expect(calls.body.error).toMatchObject({ code: 80003 })
-    const [usage] = JSON.parse(calls.headers.get('x-business-use-case-usage') ?? '')['2000000000000001']
+    const usage = JSON.parse(calls.headers.get('x-business-use-case-usage') ?? '')['2000000000000001'].find(
+      ({ type }: { type: string }) => type === 'custom_audience',
+    )
     expect(usage).toMatchObject({ type: 'custom_audience', call_count: 100, estimated_time_to_regain_access: 2 })
     expect(calls.headers.get('retry-after')).toBeNull()
   })

@@ -56,11 +56,4 @@ describe('paths', () => {
     expect(await at('v26.0/me?ids=1,2')).toMatchObject({ code: 100 })
     expect((await fetch(`${twin.url}/me`, { headers: { authorization: `Bearer ${token}` } })).status).toBe(200)
   })
-
-  test('a warning about an expiring version can be switched on', async () => {
-    const warned = await startTwin({ versionWarning: 'The call has been auto-upgraded to v26.0' })
-    expect((await client(warned, await login(warned))('GET', 'me/adaccounts')).headers.get('x-ad-api-version-warning')).toContain('auto-upgraded')
-    expect((await call('GET', 'me/adaccounts')).headers.get('x-ad-api-version-warning')).toBeNull()
-    await warned.close()
-  })
 })

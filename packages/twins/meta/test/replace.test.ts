@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { MetaTwin } from '../src/twin.ts'
-import { apply, type Client, client, hash, login, members, newAudience, startTwin, upload } from './helpers.ts'
+import { apply, type Client, client, control, hash, login, members, newAudience, startTwin, upload } from './helpers.ts'
 
 let twin: MetaTwin
 let call: Client
@@ -59,5 +59,45 @@ describe('replacing', () => {
       code: 2650,
       error_subcode: 1870158,
     })
+  })
+  test('batch 1 again, even with other people and after the end, begins anew: what came before is gone, and 90 minutes later so is the rest', async () => {
+    await replace(batch(1, ['a']))
+    await replace(batch(2, ['b']))
+    await replace(batch(1, ['c']))
+    await replace(batch(2, ['d'], true))
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('c'), hash('d')])
+    expect((await replace(batch(1, ['c']))).body).toMatchObject({ num_received: 1 })
+    expect(await status()).toMatchObject({ operation_status: { code: 414 } })
+    twin.clock.advance(90 * 60_000)
+    expect(members(twin, audience)).toEqual([hash('c')])
+  })
+
+  test('a replacement that fails leaves the old list and 415, its batches 1870148, and can be begun anew', async () => {
+    await replace(batch(1, ['a']))
+    await control(twin, 'POST', 'faults', { kind: 'replace_fails' })
+    await replace(batch(2, ['b'], true))
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('old')])
+    expect(await status()).toMatchObject({ operation_status: { code: 415 } })
+    expect((await replace(batch(2, ['b'], true))).body.error).toMatchObject({ code: 2650, error_subcode: 1870148 })
+    await replace(batch(1, ['x'], true, 2))
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('x')])
+    expect(await status()).toMatchObject({ operation_status: { code: 200 } })
+  })
+
+  test('cannot switch between value-based and plain, nor begin before the first upload', async () => {
+    const values = { payload: { schema: ['EMAIL', 'LOOKALIKE_VALUE'], data: [[hash('a'), 1]] }, session: { session_id: 1, batch_seq: 1 } }
+    expect((await replace(values)).body.error).toMatchObject({ code: 2650 })
+    const fresh = await newAudience(call)
+    expect((await call('POST', `${fresh}/usersreplace`, batch(1, ['a']))).body.error).toMatchObject({ code: 2650, error_subcode: 1870145 })
+  })
+
+  test('its session is told like others', async () => {
+    await replace(batch(1, ['a', 'b'], true))
+    apply(twin)
+    twin.clock.advance(600_000)
+    expect((await call('GET', `${audience}/sessions?session_id=1`)).body.data).toMatchObject([{ stage: 'complete', num_received: '2' }])
   })
 })

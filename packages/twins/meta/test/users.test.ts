@@ -53,8 +53,20 @@ describe('adding', () => {
     })
     apply(twin)
     expect(members(twin, audience)).toEqual([hash('x'), hash('y'), hash('ann')])
-    const { body: sessions } = await call('GET', `${audience}/sessions?session_id=5`)
-    expect(sessions.data).toMatchObject([{ session_id: '5', stage: 'complete', num_received: '5', num_invalid_entries: '2', num_matched: '2' }])
+  })
+
+  test('a session says uploading and -1 long after its people show, and then what was found', async () => {
+    const slow = await startTwin({ sessionLagMs: 3_600_000 })
+    const slowCall = client(slow, await login(slow))
+    const id = await newAudience(slowCall)
+    const session = async () => (await slowCall('GET', `${id}/sessions?session_id=5`)).body.data
+    await slowCall('POST', `${id}/users`, { ...upload(['x', 'y', 'z']), session: { session_id: 5, batch_seq: 1, last_batch_flag: true } })
+    apply(slow)
+    expect(slow.audience(id)?.size).toBe(3)
+    expect(await session()).toMatchObject([{ session_id: '5', stage: 'uploading', progress: '0', num_received: '3', num_matched: '-1' }])
+    slow.clock.advance(3_600_000)
+    expect(await session()).toMatchObject([{ stage: 'complete', progress: '100', num_matched: '2', num_invalid_entries: '0' }])
+    await slow.close()
   })
 
   test('the same batch again changes nothing but the count; a batch out of turn is refused', async () => {
@@ -100,8 +112,14 @@ describe('adding', () => {
   })
 
   test('ten thousand rows of fifteen keys fit into one call', async () => {
-    const schema = 'EMAIL PHONE GEN DOBY DOBM DOBD LN FN FI CT ST ZIP COUNTRY MADID LOOKALIKE_VALUE'.split(' ')
-    const data = Array.from({ length: 10_000 }, (_, number) => [hash(`e${number}`), hash(`p${number}`), ...Array.from({ length: 11 }, () => hash('x')), '', 1])
+    const schema = 'EMAIL PHONE GEN DOBY DOBM DOBD LN FN FI CT ST ZIP COUNTRY MADID EXTERN_ID'.split(' ')
+    const data = Array.from({ length: 10_000 }, (_, number) => [
+      hash(`e${number}`),
+      hash(`p${number}`),
+      ...Array.from({ length: 11 }, () => hash('x')),
+      '',
+      `c${number}`,
+    ])
     expect((await call('POST', `${audience}/users`, { payload: { schema, data } })).body).toMatchObject({ num_received: 10_000, num_invalid_entries: 0 })
     apply(twin)
     expect(twin.audience(audience)?.size).toBe(10_000)
@@ -109,6 +127,57 @@ describe('adding', () => {
       approximate_count_lower_bound: 8_000,
       delivery_status: { code: 200 },
     })
+  })
+})
+
+describe('what a list is', () => {
+  test('LOOKALIKE_VALUE is for value-based audiences, and those take no additions without it', async () => {
+    const payload = { schema: ['EMAIL', 'LOOKALIKE_VALUE'], data: [[hash('ann'), 12.5]] }
+    expect((await call('POST', `${audience}/users`, { payload })).body.error).toMatchObject({ code: 100 })
+    const valued = await newAudience(call, { is_value_based: true })
+    expect((await call('POST', `${valued}/users`, upload(['ann']))).body.error?.message).toContain('Value-Based Custom Audience requires LOOKALIKE_VALUE')
+    const bad = { ...payload, data: [...payload.data, [hash('bob'), -1], [hash('eve'), '3']] }
+    expect((await call('POST', `${valued}/users`, { payload: bad })).body).toMatchObject({ num_invalid_entries: 2 })
+    expect((await call('DELETE', `${valued}/users`, upload(['ann']))).status).toBe(200)
+  })
+
+  test('412 after a session with many invalid rows, until a better one', async () => {
+    await call('POST', `${audience}/users`, { payload: { schema: ['EMAIL'], data: Array.from({ length: 12 }, (_, n) => [n < 2 ? hash(`${n}`) : 'plain']) } })
+    apply(twin)
+    expect(await status()).toMatchObject({ operation_status: { code: 412 } })
+    await call('POST', `${audience}/users`, upload(['ann']))
+    apply(twin)
+    expect(await status()).toMatchObject({ operation_status: { code: 200 } })
+  })
+
+  test('retention_days after they were said last, people are gone; who is said again stays', async () => {
+    const short = await newAudience(call, { retention_days: 2 })
+    await call('POST', `${short}/users`, upload(['ann', 'bob']))
+    apply(twin)
+    twin.clock.advance(86_400_000)
+    call = client(twin, await login(twin))
+    await call('POST', `${short}/users`, upload(['bob']))
+    apply(twin)
+    twin.clock.advance(86_400_000)
+    expect(members(twin, short)).toEqual([hash('bob')])
+    twin.clock.advance(86_400_000)
+    expect(members(twin, short)).toEqual([])
+  })
+
+  test('an EXTERN_ID is known for 90 days; after that its row is found by its other identifiers only', async () => {
+    const row = (values: string[]) => ({ payload: { schema: ['EMAIL', 'EXTERN_ID'], data: [values] } })
+    const byId = { payload: { schema: ['EXTERN_ID'], data: [['c1']] } }
+    await call('POST', `${audience}/users`, row([hash('ann'), 'c1']))
+    apply(twin)
+    twin.clock.advance(90 * 86_400_000)
+    call = client(twin, await login(twin))
+    await call('DELETE', `${audience}/users`, byId)
+    apply(twin)
+    expect(members(twin, audience)).toEqual([hash('ann')])
+    await call('POST', `${audience}/users`, row([hash('ann'), 'c1']))
+    await call('DELETE', `${audience}/users`, byId)
+    apply(twin)
+    expect(members(twin, audience)).toEqual([])
   })
 })
 
@@ -169,6 +238,11 @@ describe('removing', () => {
     apply(twin)
     expect(members(twin, audience)).toEqual([hash('bob'), hash('eve')])
     expect(members(twin, other)).toEqual([hash('zoe')])
+    expect(twin.state().optOuts).toMatchObject([
+      { heard: false, removed: 0 },
+      { heard: false, removed: 0 },
+      { heard: true, rows: 1, removed: 2 },
+    ])
   })
 
   test('C1: two addresses of one platform account go together', async () => {
