@@ -2,6 +2,7 @@
 import { describe, jest } from '@jest/globals'
 import { badInput } from './e2e/bad-input.ts'
 import { choices } from './e2e/choices.ts'
+import { connect } from './e2e/connect.ts'
 import { kafkaDoor } from './e2e/kafka-door.ts'
 import { mainJob } from './e2e/main-job.ts'
 import { plans } from './e2e/plans.ts'
@@ -22,4 +23,5 @@ describe('on Kafka', () => {
   kafkaDoor(stage)
   badInput(stage)
   trouble(stage)
+  connect(stage)
 })

@@ -149,9 +149,9 @@ function sent(headers: IncomingHttpHeaders, request: FastifyRequest, token: stri
   }
 }
 
-function checkBody(request: FastifyRequest, { kind }: ForwardedRoute, limit: number): void {
+function checkBody(request: FastifyRequest, { kind, form }: ForwardedRoute, limit: number): void {
   const type = mediaType(request.headers)
-  const taken = kind === 'bulk' ? ['application/json', 'application/x-ndjson'] : ['application/json']
+  const taken = form ? ['application/x-www-form-urlencoded'] : kind === 'bulk' ? ['application/json', 'application/x-ndjson'] : ['application/json']
   if (!taken.includes(type)) throw new AppError('unsupported_media_type', `This route takes ${taken.join(' or ')}.`)
   if (Number(request.headers['content-length'] ?? 0) > limit) throw tooLarge(limit)
 }

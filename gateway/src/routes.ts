@@ -13,6 +13,8 @@ export interface ForwardedRoute {
   readonly kind?: RouteClass
   /** Without a credential; nothing of the caller is vouched for. */
   readonly public?: boolean
+  /** Platforms post forms there. */
+  readonly form?: boolean
   /** The service asks a platform, some times over, or looks at everyone, before it answers. */
   readonly takesLong?: boolean
 }
@@ -29,6 +31,9 @@ const owned: Record<ServiceName, readonly string[]> = {
 /** Routes that differ from the rest of their prefix. */
 const special: readonly ForwardedRoute[] = [
   { methods: ['GET'], url: '/v1/oauth/:destination/callback', service: 'connections', public: true, takesLong: true },
+  { methods: ['POST'], url: '/v1/oauth/:destination/deauthorize', service: 'connections', public: true, form: true },
+  { methods: ['POST'], url: '/v1/oauth/:destination/data-deletion', service: 'connections', public: true, form: true },
+  { methods: ['GET'], url: '/v1/oauth/:destination/data-deletion/:code', service: 'connections', public: true },
   { methods: ['POST'], url: '/v1/connections/:id/check', service: 'connections', takesLong: true },
   { methods: ['GET', 'HEAD', 'PUT'], url: '/v1/connections/:id/accounts', service: 'connections', takesLong: true },
   { methods: ['DELETE'], url: '/v1/connections/:id', service: 'connections', takesLong: true },

@@ -74,6 +74,16 @@ const connections = {
     'Failed to sync: the connection was revoked',
     'Reconnect the account in Settings > Integrations, or with POST /v1/connections/{id}/reconnect.',
   ),
+  reconnect_soon: entry(
+    409,
+    'The consent ends soon',
+    'Connect again with POST /v1/connections/{id}/reconnect before the date in the detail; exports go on meanwhile.',
+  ),
+  notice_signature_invalid: entry(
+    403,
+    'The notice is not signed by the platform',
+    'Only the platform posts here; check the app’s secret in the configuration.',
+  ),
   return_url_not_allowed: entry(400, 'The return URL is not on the list', 'Use a return URL that is configured for this installation.'),
   authorization_denied: entry(409, 'The consent was refused at the platform', 'Connect again and allow the access that is asked for.'),
   authorization_failed: entry(409, 'The platform did not complete the consent', 'Connect again; if it happens again, report the request id.'),

@@ -76,8 +76,13 @@ export interface ConnectedMeta {
 export const DEMO_ACCOUNT = '1000000000000001'
 
 /** The whole consent: begun at the API, allowed at the platform's page, brought back by the browser, accounts selected. */
-export async function connectMeta(client: Client, twin: Twin, selected: readonly string[] = [DEMO_ACCOUNT]): Promise<ConnectedMeta> {
-  const { id, authorizeUrl } = await client.post('/v1/connections', { destination: 'meta', returnUrl: 'http://127.0.0.1/done' })
+export async function connectMeta(
+  client: Client,
+  twin: Twin,
+  selected: readonly string[] = [DEMO_ACCOUNT],
+  login: 'classic' | 'business' = 'classic',
+): Promise<ConnectedMeta> {
+  const { id, authorizeUrl } = await client.post('/v1/connections', { destination: 'meta', login, returnUrl: 'http://127.0.0.1/done' })
   await comeBack(await twin.authorize(authorizeUrl))
   await client.put(`/v1/connections/${id}/accounts`, { selected })
   const { data } = await client.get(`/v1/connections/${id}/accounts?limit=200`)

@@ -28,6 +28,9 @@ export interface ServicePlan {
 const root = fileURLToPath(new URL('../../../', import.meta.url))
 const SOURCE = ['--conditions=@audience-sync/source', '--disable-warning=ExperimentalWarning']
 const TRACED = [...SOURCE, '--import', '@audience-sync/service/register']
+/** The stand-in's configuration of Facebook Login for Business. */
+const META_LOGIN_CONFIG_ID = '1000000000000100'
+
 export const META_APP = { META_APP_ID: '4000000000000001', META_APP_SECRET: 'twin-app-secret' }
 
 /** Shorter times than in production, so that what takes minutes there takes a second here (DESIGN.md R9). */
@@ -79,6 +82,7 @@ export function plansOf({ ports, databaseUrl, bus, adminKey, journalFile }: Surr
       META_DIALOG_URL: urls.twin,
       META_GRAPH_URL: urls.twin,
       ...META_APP,
+      META_LOGIN_CONFIG_ID,
     }),
     'behavior-export': service('behavior-export', 'services/behavior-export', 'behavior_export', { BEHAVIOR_EXPORT_KEK: keks(), ...consumer }),
     audiences: service('audiences', 'services/audiences', 'audiences', { ...PEERS, ...consumer }),

@@ -77,6 +77,7 @@ export const toAccount = (row: AccountRow): Account => ({
   timeZone: row.timeZone,
   business: row.business,
   termsSigned: row.termsSigned,
+  userTermsSigned: row.userTermsSigned,
   termsUrl: row.termsUrl,
   canManageAudiences: row.canManageAudiences && row.lostAt === null,
   seenAt: row.seenAt.toISOString(),

@@ -76,13 +76,13 @@ async function store(tx: Tx, tenantId: string, connectionId: string, destination
   const rows = far.map((one) => ({ ...one, id: newUuid() }))
   await tx.query(
     `INSERT INTO account (tenant_id, id, connection_id, destination, external_id, name, status, status_detail, currency, time_zone, business,
-                          terms_signed, terms_url, can_manage_audiences)
-     SELECT DISTINCT ON ("externalId") $1, id, $2, $3, "externalId", name, status, "statusDetail", currency, "timeZone", business, "termsSigned", "termsUrl", "canManageAudiences"
+                          terms_signed, user_terms_signed, terms_url, can_manage_audiences)
+     SELECT DISTINCT ON ("externalId") $1, id, $2, $3, "externalId", name, status, "statusDetail", currency, "timeZone", business, "termsSigned", "userTermsSigned", "termsUrl", "canManageAudiences"
        FROM jsonb_to_recordset($4) AS far (id uuid, "externalId" text, name text, status text, "statusDetail" text, currency text, "timeZone" text,
-                                           business jsonb, "termsSigned" boolean, "termsUrl" text, "canManageAudiences" boolean)
+                                           business jsonb, "termsSigned" boolean, "userTermsSigned" boolean, "termsUrl" text, "canManageAudiences" boolean)
      ON CONFLICT (tenant_id, connection_id, external_id) DO UPDATE SET
        name = excluded.name, status = excluded.status, status_detail = excluded.status_detail, currency = excluded.currency, time_zone = excluded.time_zone,
-       business = excluded.business, terms_signed = excluded.terms_signed, terms_url = excluded.terms_url,
+       business = excluded.business, terms_signed = excluded.terms_signed, user_terms_signed = excluded.user_terms_signed, terms_url = excluded.terms_url,
        can_manage_audiences = excluded.can_manage_audiences, seen_at = now(), lost_at = NULL`,
     [tenantId, connectionId, destination, JSON.stringify(rows)],
   )

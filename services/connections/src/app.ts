@@ -8,6 +8,7 @@ import { accountRoutes } from './routes/accounts.ts'
 import { callbackRoute } from './routes/callback.ts'
 import { connectionRoutes } from './routes/connections.ts'
 import { internalRoutes } from './routes/internal.ts'
+import { noticeRoutes } from './routes/notices.ts'
 
 export interface ConnectionsAppOptions extends Omit<AppOptions, 'name'> {
   readonly adapters: ReadonlyMap<string, ConnectAdapter>
@@ -21,6 +22,7 @@ export async function buildConnectionsApp({ adapters, redirectUri, context, ...o
   const made = context(await registerOAuth(app as unknown as FastifyInstance, adapters, redirectUri))
   connectionRoutes(app, made)
   callbackRoute(app, made)
+  noticeRoutes(app, made)
   accountRoutes(app, made)
   internalRoutes(app, made)
   return app

@@ -15,7 +15,7 @@ interface Flow {
 const OURS = new Set(['client_id', 'redirect_uri', 'state', 'response_type', 'scope'])
 const noCookies = { setCookie: () => noCookies } as unknown as FastifyReply
 
-export type AuthorizeUrl = (destination: string, state: string) => Promise<string>
+export type AuthorizeUrl = (destination: string, state: string, login?: string) => Promise<string>
 
 /** `redirectUri`: the one fixed callback of a destination, exactly as it is registered with the platform. */
 export async function registerOAuth(
@@ -23,14 +23,15 @@ export async function registerOAuth(
   adapters: ReadonlyMap<string, ConnectAdapter>,
   redirectUri: (destination: string) => string,
 ): Promise<AuthorizeUrl> {
-  for (const [destination, adapter] of adapters) {
+  const dialogs = [...adapters].flatMap(([destination, adapter]) => (adapter.logins ?? [undefined]).map((login) => ({ destination, adapter, login })))
+  for (const { destination, adapter, login } of dialogs) {
     // The adapter knows the dialog of its platform: address, client, scopes and what else it wants.
-    const dialog = new URL(adapter.authorizeUrl({ state: 'state', redirectUri: redirectUri(destination) }))
+    const dialog = new URL(adapter.authorizeUrl({ state: 'state', redirectUri: redirectUri(destination), login }))
     const of = (name: string) => dialog.searchParams.get(name)
     const more = Object.fromEntries([...dialog.searchParams].filter(([name]) => !OURS.has(name)))
     const scope = of('scope')
     await app.register(oauth2, {
-      name: nameOf(destination),
+      name: nameOf(destination, login),
       credentials: {
         client: { id: of('client_id') ?? '', secret: '' }, // the secret stays with the adapter
         auth: { authorizeHost: dialog.origin, authorizePath: dialog.pathname, tokenHost: dialog.origin },
@@ -44,8 +45,8 @@ export async function registerOAuth(
       cookie: { secure: true, httpOnly: true, sameSite: 'lax', path: '/' },
     })
   }
-  return async (destination, state) => {
-    const plugin = (app as unknown as Record<string, OAuth2Namespace | undefined>)[nameOf(destination)]
+  return async (destination, state, login = adapters.get(destination)?.logins?.[0]) => {
+    const plugin = (app as unknown as Record<string, OAuth2Namespace | undefined>)[nameOf(destination, login)]
     if (!plugin) throw new Error(`No OAuth of ${destination} is registered.`)
     const flow: Flow = { state }
     const url = new URL(await plugin.generateAuthorizationUri(flow as unknown as FastifyRequest, noCookies))
@@ -55,4 +56,4 @@ export async function registerOAuth(
   }
 }
 
-const nameOf = (destination: string) => `oauth_${destination}`
+const nameOf = (destination: string, login = 'only') => `oauth_${destination}_${login}`

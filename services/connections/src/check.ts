@@ -6,12 +6,13 @@ import type { ConnectAdapter, CredentialCheck } from '@audience-sync/destination
 import { DestinationError } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { type Code, catalogue } from '@audience-sync/errors/catalogue'
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { type AccountRow, listAccounts } from './account-rows.ts'
 import type { AccountSync } from './account-sync.ts'
-import { findConnection } from './connection-rows.ts'
+import { findConnection, lockConnection, setStatus, type Why } from './connection-rows.ts'
 import { readCredential } from './credential-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
+import { seenIn } from './flow.ts'
 import type { Refresher } from './refresher.ts'
 import { connection } from './schema.ts'
 
@@ -70,12 +71,18 @@ export function createChecker({ db, vault, adapters, accounts, refresher }: Chec
       const renewed = outcome === 'fresh' && again ? (await read(tenantId, connectionId)).live : undefined
       return renewed ? ask(tenantId, connectionId, renewed, false) : answer
     }
-    await db.tenant(tenantId, (tx) =>
-      orm(tx)
+    await db.tenant(tenantId, async (tx) => {
+      const row = await lockConnection(tx, tenantId, connectionId)
+      if (row?.status !== 'active') return
+      await orm(tx)
         .update(connection)
-        .set({ checkedAt: sql`now()`, grantedScopes: [...answer.grantedScopes] })
-        .where(and(eq(connection.tenantId, tenantId), eq(connection.id, connectionId))),
-    )
+        .set(seenIn(answer))
+        .where(and(eq(connection.tenantId, tenantId), eq(connection.id, connectionId)))
+      // Taken back, or lapsed after 90 days without use (vendors/meta.md §3.1): said here, before an export meets it.
+      const { missingScopes } = answer
+      if (missingScopes.length > 0) await setStatus(tx, tenantId, connectionId, 'active', lacking(missingScopes))
+      else if (row.statusCode === 'permission_denied') await setStatus(tx, tenantId, connectionId, 'active', null)
+    })
     await accounts.refresh(tenantId, connectionId)
     return answer
   }
@@ -108,18 +115,26 @@ export function createChecker({ db, vault, adapters, accounts, refresher }: Chec
   }
 }
 
+const lacking = (scopes: readonly string[]): Why => ({ code: 'permission_denied', detail: `Not granted: ${scopes.join(', ')}.` })
+
 function judgeToken({ valid, missingScopes }: CredentialCheck): CheckItem[] {
   if (!valid) return [bad('token', 'connection_expired', 'The platform no longer takes the token.')]
-  if (missingScopes.length > 0) return [good('token'), bad('permissions', 'permission_denied', `Not granted: ${missingScopes.join(', ')}.`)]
+  if (missingScopes.length > 0) return [good('token'), bad('permissions', 'permission_denied', lacking(missingScopes).detail)]
   return [good('token'), good('permissions')]
 }
+
+/** The business's signature is needed for every call; a person's only where the platform asks for it, so exports go on without. */
+const termsMissing = ({ termsSigned, externalId, business }: AccountRow): string =>
+  termsSigned
+    ? `The terms are signed for ${business?.name ?? externalId}, but not by the person who connected; the platform may refuse uploads.`
+    : `The terms are not signed for ${externalId}${business ? `, which belongs to ${business.name}: somebody of that business has to sign` : ''}.`
 
 /** Judges the selected accounts; before any is selected, all that could be. */
 function judgeAccounts(reached: readonly AccountRow[]): CheckItem[] {
   const selected = reached.filter((one) => one.selected)
   const items = (selected.length > 0 ? selected : reached).flatMap((one) => {
     const id = publicId('account', one.id)
-    const terms = one.termsSigned ? good('terms', id) : bad('terms', 'terms_not_signed', `The terms are not signed for ${one.externalId}.`, one.termsUrl, id)
+    const terms = one.termsSigned && one.userTermsSigned !== false ? good('terms', id) : bad('terms', 'terms_not_signed', termsMissing(one), one.termsUrl, id)
     return [terms, judgeEligibility(one, id)]
   })
   if (selected.length > 0) return items

@@ -3,8 +3,9 @@ import { publicId } from '@audience-sync/contracts/ids'
 import type { Connection } from '@audience-sync/contracts/rest/connections'
 import { orm, type Tx } from '@audience-sync/db/database'
 import { catalogue, isCode } from '@audience-sync/errors/catalogue'
-import { and, asc, eq, gt, isNull, type SQL } from 'drizzle-orm'
+import { and, asc, eq, gt, isNull, type SQL, sql } from 'drizzle-orm'
 import type { ConnectionRow } from './connection-rows.ts'
+import { RECONNECT_BY } from './reconnect.ts'
 import { connection, credential } from './schema.ts'
 
 export interface ConnectionFilter {
@@ -24,13 +25,13 @@ export async function listConnections(tx: Tx, tenantId: string, filter: Connecti
     after === undefined ? undefined : gt(connection.id, after),
   ]
   const rows = await orm(tx)
-    .select({ row: connection, expiresAt: credential.expiresAt, renewAt: credential.renewAt })
+    .select({ row: connection, expiresAt: credential.expiresAt, renewAt: credential.renewAt, reconnectBy: sql<Date | null>`${sql.raw(RECONNECT_BY)}` })
     .from(connection)
     .leftJoin(credential, and(eq(credential.tenantId, connection.tenantId), eq(credential.connectionId, connection.id)))
     .where(and(...conditions))
     .orderBy(asc(connection.id))
     .limit(limit)
-  return rows.map(({ row, expiresAt, renewAt }) => ({
+  return rows.map(({ row, expiresAt, renewAt, reconnectBy }) => ({
     id: publicId('connection', row.id),
     destination: row.destination,
     status: row.status,
@@ -40,6 +41,8 @@ export async function listConnections(tx: Tx, tenantId: string, filter: Connecti
     checkedAt: row.checkedAt?.toISOString() ?? null,
     expiresAt: expiresAt?.toISOString() ?? null,
     renewAt: renewAt?.toISOString() ?? null,
+    reconnectBy: reconnectBy === null ? null : new Date(reconnectBy).toISOString(),
+    businessId: row.businessId,
   }))
 }
 

@@ -4,6 +4,7 @@ import type { AccountSync } from './account-sync.ts'
 import type { Checker } from './check.ts'
 import type { Flow } from './flow.ts'
 import type { Grants } from './grants.ts'
+import type { Notices } from './notices.ts'
 import type { Removal } from './removal.ts'
 import type { ReturnUrls } from './return-url.ts'
 
@@ -13,6 +14,9 @@ export interface Context {
   readonly checker: Checker
   readonly flow: Flow
   readonly grants: Grants
+  readonly notices: Notices
+  /** Of the gateway, as browsers see it, without a slash at the end. */
+  readonly publicUrl: string
   readonly removal: Removal
   readonly returnUrls: ReturnUrls
 }

@@ -1,7 +1,7 @@
 /** Credentials as rows. Whoever writes names the version they read: a late writer changes nothing. */
 import { orm, type Tx } from '@audience-sync/db/database'
 import type { Credential } from '@audience-sync/destination-kit/connect-contract'
-import { and, eq, sql } from 'drizzle-orm'
+import { and, eq, ne, sql } from 'drizzle-orm'
 import type { SealedTokens } from './credential-vault.ts'
 import { account, credential } from './schema.ts'
 
@@ -10,6 +10,8 @@ export type CredentialRow = typeof credential.$inferSelect
 const REFRESH_MARGIN_S = 5 * 60 // F14: what is handed out lives at least as long as a caller may keep it
 const COOLDOWN_S = 30 // after a renewal without a usable answer
 const DOUBT_S = 10 * 60 // a second refusal within this is final
+
+const EMPTIED = '' // nothing is sealed: no sealed text is empty
 
 const of = (tenantId: string, connectionId: string) => and(eq(credential.tenantId, tenantId), eq(credential.connectionId, connectionId))
 
@@ -46,7 +48,7 @@ export async function readCredential(tx: Tx, tenantId: string, connectionId: str
       doubted: sql<boolean>`coalesce(${credential.doubtedAt} > now() - make_interval(secs => ${DOUBT_S}), false)`,
     })
     .from(credential)
-    .where(of(tenantId, connectionId))
+    .where(and(of(tenantId, connectionId), ne(credential.accessToken, EMPTIED)))
   return found
 }
 
@@ -83,6 +85,14 @@ export async function fenceCredential(tx: Tx, tenantId: string, connectionId: st
   await orm(tx)
     .update(credential)
     .set({ version: sql`${credential.version} + 1` })
+    .where(of(tenantId, connectionId))
+}
+
+/** The tokens are gone, the count of versions goes on: whoever read them before, and comes late, changes nothing that a new consent brings. */
+export async function emptyCredential(tx: Tx, tenantId: string, connectionId: string): Promise<void> {
+  await orm(tx)
+    .update(credential)
+    .set({ accessToken: EMPTIED, refreshToken: null, expiresAt: null, renewAt: null, version: sql`${credential.version} + 1` })
     .where(of(tenantId, connectionId))
 }
 

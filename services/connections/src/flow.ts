@@ -30,9 +30,9 @@ export interface Callback {
 
 export interface Flow {
   /** Makes a pending connection. Throws `destination_unknown`, `too_many_connections`. */
-  create(tx: Tx, who: { tenantId: string; userId: string }, destination: string): Promise<string>
-  /** A state for a consent of this connection; answers where the browser goes. */
-  begin(who: { tenantId: string; userId: string }, connectionId: string, returnUrl: string): Promise<{ status: string; authorizeUrl: string }>
+  create(tx: Tx, who: { tenantId: string; userId: string }, destination: string, login?: string): Promise<string>
+  /** A state for a consent of this connection, at one of the platform's dialogs; answers where the browser goes. */
+  begin(who: { tenantId: string; userId: string }, connectionId: string, returnUrl: string, login?: string): Promise<{ status: string; authorizeUrl: string }>
   /** Answers where the browser goes back to. Throws `oauth_state_invalid`. */
   complete(destination: string, callback: Callback): Promise<string>
 }
@@ -42,7 +42,7 @@ export interface FlowOptions {
   readonly vault: CredentialVault
   readonly adapters: ReadonlyMap<string, ConnectAdapter>
   readonly accounts: AccountSync
-  readonly authorizeUrl: (destination: string, state: string) => Promise<string>
+  readonly authorizeUrl: (destination: string, state: string, login?: string) => Promise<string>
   readonly redirectUri: (destination: string) => string
   readonly maxConnections: number
   readonly log: Logger
@@ -56,7 +56,24 @@ class Refused extends Error {
   }
 }
 
+/** What a check tells of the connection. */
+export const seenIn = ({ grantedScopes, accessEndsAt, businessId }: CredentialCheck) => ({
+  grantedScopes: [...grantedScopes],
+  accessEndsAt,
+  businessId,
+  checkedAt: sql`now()`,
+})
+
 export function createFlow({ db, vault, adapters, accounts, authorizeUrl, redirectUri, maxConnections, log }: FlowOptions): Flow {
+  function checkLogin(destination: string, login: string | undefined): void {
+    const adapter = adapters.get(destination)
+    if (!adapter) throw new AppError('destination_unknown', `There is no destination ${destination}.`)
+    const { logins = [] } = adapter
+    if (login === undefined || logins.includes(login)) return
+    const detail = logins.length === 0 ? 'There is no choice of dialogs.' : `One of: ${logins.join(', ')}.`
+    throw new AppError('validation_failed', detail, { extra: { errors: [{ in: 'body', path: 'login', message: detail }] } })
+  }
+
   async function obtain(
     adapter: ConnectAdapter,
     { redirectUri: uri }: UsedState,
@@ -84,8 +101,8 @@ export function createFlow({ db, vault, adapters, accounts, authorizeUrl, redire
   }
 
   return {
-    async create(tx, { tenantId, userId }, destination) {
-      if (!adapters.has(destination)) throw new AppError('destination_unknown', `There is no destination ${destination}.`)
+    async create(tx, { tenantId, userId }, destination, login) {
+      checkLogin(destination, login)
       const [have] = await orm(tx)
         .select({ count: count() })
         .from(connection)
@@ -96,15 +113,15 @@ export function createFlow({ db, vault, adapters, accounts, authorizeUrl, redire
       return id
     },
 
-    async begin({ tenantId, userId }, connectionId, returnUrl) {
+    async begin({ tenantId, userId }, connectionId, returnUrl, login) {
       const { row, state } = await db.tenant(tenantId, async (tx) => {
         const found = await findConnection(tx, tenantId, connectionId)
         if (!found) throw new AppError('not_found', 'There is no such connection.')
-        if (!adapters.has(found.destination)) throw new AppError('destination_unknown', `There is no destination ${found.destination}.`)
+        checkLogin(found.destination, login)
         const { destination } = found
         return { row: found, state: await makeState(tx, { tenantId, userId, connectionId, destination, returnUrl, redirectUri: redirectUri(destination) }) }
       })
-      return { status: row.status, authorizeUrl: await authorizeUrl(row.destination, state) }
+      return { status: row.status, authorizeUrl: await authorizeUrl(row.destination, state, login) }
     },
 
     async complete(destination, callback) {
@@ -121,7 +138,7 @@ export function createFlow({ db, vault, adapters, accounts, authorizeUrl, redire
           await putCredential(tx, tenantId, connectionId, seal(connectionId, fresh), fresh)
           await orm(tx)
             .update(connection)
-            .set({ subject: check.subject, grantedScopes: [...check.grantedScopes], checkedAt: sql`now()` })
+            .set({ subject: check.subject, consentedAt: sql`now()`, ...seenIn(check) })
             .where(and(eq(connection.tenantId, tenantId), eq(connection.id, connectionId)))
           await setStatus(tx, tenantId, connectionId, 'active', null)
           return true

@@ -1,6 +1,6 @@
 /**
  * What is due without anybody asking: deletions that the platform has not confirmed, credentials to renew (Meta: from day 45),
- * consents that nobody completed, connections that nobody looked at for a week, keys that were replaced. Every pod looks; locks
+ * consents that nobody completed, connections that nobody looked at for a week, consents that end soon, keys that were replaced. Every pod looks; locks
  * and versions make each thing happen once.
  */
 import type { Database, Tx } from '@audience-sync/db/database'
@@ -9,6 +9,7 @@ import type { DekStore } from '@audience-sync/vault/dek-store'
 import type { Checker } from './check.ts'
 import { setStatus } from './connection-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
+import { TO_WARN, warn } from './reconnect.ts'
 import type { Refresher } from './refresher.ts'
 import type { Removal } from './removal.ts'
 import { reseal } from './reseal.ts'
@@ -19,6 +20,7 @@ export interface Round {
   readonly renewals: number
   readonly abandoned: number
   readonly checked: number
+  readonly warned: number
   readonly resealed: number
   /** Data keys that are now wrapped with the current key-encryption key: once it answers 0, the old one may go. */
   readonly rewrapped: number
@@ -68,6 +70,7 @@ export function createHousekeeping({ db, deks, vault, checker, refresher, remova
     const unchecked = await find(
       `SELECT tenant_id, id FROM connection WHERE status = 'active' AND deleted_at IS NULL AND checked_at < now() - interval '${CHECKED_EVERY}' ORDER BY checked_at`,
     )
+    const near = await find(TO_WARN)
     return {
       removals: await each(removals, 'removal', ({ tenant_id, id }) => removal.finish(tenant_id, id)),
       renewals: await each(renewals, 'renewal', ({ tenant_id, id }) => refresher.renew(tenant_id, id, { why: 'due' })),
@@ -77,6 +80,7 @@ export function createHousekeeping({ db, deks, vault, checker, refresher, remova
         ),
       ),
       checked: await each(unchecked, 'check', ({ tenant_id, id }) => checker.check(tenant_id, id)),
+      warned: await each(near, 'warning', ({ tenant_id, id }) => db.tenant(tenant_id, (tx) => warn(tx, tenant_id, id))),
       resealed: await reseal(db, deks, vault),
       rewrapped: await deks.rewrapAll(),
     }

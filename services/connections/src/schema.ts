@@ -23,6 +23,12 @@ export const connection = pgTable(
     createdBy: text('created_by').notNull(),
     /** The platform's id of who consented. */
     subject: text(),
+    /** A notice from before this is about an older consent. */
+    consentedAt: at('consented_at'),
+    /** The platform shows nothing from here on without a new consent, however often the token is renewed. */
+    accessEndsAt: at('access_ends_at'),
+    /** That a system user's token speaks for. */
+    businessId: text('business_id'),
     grantedScopes: text('granted_scopes').array().notNull().default([]),
     createdAt: at('created_at').notNull().defaultNow(),
     checkedAt: at('checked_at'),
@@ -81,6 +87,7 @@ export const account = pgTable(
     timeZone: text('time_zone'),
     business: jsonb().$type<{ id: string; name: string }>(),
     termsSigned: boolean('terms_signed').notNull(),
+    userTermsSigned: boolean('user_terms_signed'),
     termsUrl: text('terms_url'),
     canManageAudiences: boolean('can_manage_audiences').notNull(),
     /** Of limits, where the platform has such. */
@@ -114,6 +121,16 @@ export const defaultAccount = pgTable(
     foreignKey({ columns: [table.tenantId, table.accountId], foreignColumns: [account.tenantId, account.id] }),
   ],
 )
+
+/** People who asked the platform that we forget them. Nothing here says who. */
+export const forgetting = pgTable('forgetting', {
+  /** SHA-256 of the confirmation code, which only the platform and the person have. */
+  codeHash: bytea('code_hash').primaryKey(),
+  destination: text().notNull(),
+  /** That rested on their consent. */
+  connections: integer().notNull(),
+  completedAt: at('completed_at').notNull().defaultNow(),
+})
 
 /** One consent under way. The state itself is only with the user's browser. */
 export const oauthState = pgTable(

@@ -3,7 +3,7 @@
  *
  * Cast: `flow` takes a consent from the platform's page to an active connection · `accountSync` reads what it reaches · `grants` hands
  * tokens to connectors · `refresher` renews each credential once, whatever the number of callers · `checker` asks the platform
- * «can we do the job?» · `removal` fences, revokes, destroys · `housekeeping` does what is due without anybody asking.
+ * «can we do the job?» · `removal` fences, revokes, destroys · `notices` takes what platforms tell of people who took their access back · `housekeeping` does what is due without anybody asking.
  *
  * One connection's life: pending → the user consents → active, accounts selected → renewed again and again → expired, when the platform
  * takes the token no more, and active again after a reconnect → deleted: revoked at the platform, the credential destroyed.
@@ -25,6 +25,7 @@ import { createCredentialVault } from './credential-vault.ts'
 import { createFlow } from './flow.ts'
 import { createGrants } from './grants.ts'
 import { createHousekeeping, HOUSEKEEPING_EVERY_MS, type Round } from './housekeeping.ts'
+import { createNotices } from './notices.ts'
 import { createRefresher } from './refresher.ts'
 import { createRemoval } from './removal.ts'
 
@@ -50,7 +51,8 @@ export async function start(config: Config, { log, tokens, adapters = destinatio
   const refreshDb = openDatabase({ url: config.DATABASE_URL, name: 'connections refresher', max: REFRESH_POOL })
   const deks = createDekStore({ db, keks })
   const vault = createCredentialVault(deks)
-  const redirectUri = (destination: string) => `${config.PUBLIC_URL.replace(/\/$/, '')}/v1/oauth/${destination}/callback`
+  const publicUrl = config.PUBLIC_URL.replace(/\/$/, '')
+  const redirectUri = (destination: string) => `${publicUrl}/v1/oauth/${destination}/callback`
 
   const accounts = createAccountSync({ db, vault, adapters })
   const refresher = createRefresher({ db: refreshDb, vault, adapters, log })
@@ -70,6 +72,8 @@ export async function start(config: Config, { log, tokens, adapters = destinatio
       checker,
       flow: createFlow({ db, vault, adapters, accounts, authorizeUrl, redirectUri, maxConnections: config.MAX_CONNECTIONS, log }),
       grants: createGrants({ db, vault, adapters, refresher, accounts, log }),
+      notices: createNotices({ db, adapters, log }),
+      publicUrl,
       returnUrls: { allowed: config.RETURN_URLS ?? [], loopback: config.RETURN_TO_LOOPBACK },
     }),
   })

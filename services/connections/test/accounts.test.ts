@@ -80,6 +80,17 @@ describe('a check', () => {
     expect((await h.events(tenant)).slice(before)).toEqual(['connection.changed'])
   })
 
+  test('says whose signature is missing where the business has signed and the person has not; exports go on', async () => {
+    const tenant = newTenant()
+    const { connectionId, accountId } = await h.connect(tenant)
+    h.far.accounts = [seed('1001', { userTermsSigned: false })]
+    const { checks } = await check(tenant, connectionId)
+    expect(checks.filter(({ ok }: { ok: boolean }) => !ok)).toEqual([
+      expect.objectContaining({ check: 'terms', code: 'terms_not_signed', detail: expect.stringContaining('not by the person who connected') }),
+    ])
+    expect((await h.call(tenant, 'POST', `/internal/v1/accounts/${accountId}/grant`, {})).status).toBe(200)
+  })
+
   test('says when an account is lost, and when none is selected', async () => {
     const tenant = newTenant()
     const { connectionId, accountId } = await h.connect(tenant)

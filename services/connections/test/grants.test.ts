@@ -36,6 +36,7 @@ describe('a grant', () => {
       expiresAt: expect.any(String),
       version: 1,
       tier: null,
+      businessId: 'b1',
     })
   })
 
@@ -162,7 +163,7 @@ describe('deleting a connection', () => {
       await Promise.all([grant(tenant, accountId), h.call(tenant, 'POST', `/v1/connections/${connectionId}/check`), h.housekeeping()])
       expect(h.far.journal).toHaveLength(after)
     }
-  })
+  }, 120_000)
 
   test('that shares its platform user with another leaves that one alive', async () => {
     const tenant = newTenant()

@@ -23,6 +23,8 @@ export interface Harness {
   call(tenantId: string, method: string, path: string, body?: unknown, more?: { key?: string; scopes?: string[] }): Promise<Answer>
   /** What the platform's page makes the browser call, without a credential. */
   follow(callbackUrl: string): Promise<{ status: number; location: URL | null; body: string }>
+  /** What the platform posts, without a credential. */
+  post(path: string, form: Record<string, string>): Promise<Answer>
   /** Connects and selects the first account. */
   connect(tenantId: string): Promise<{ connectionId: string; accountId: string }>
   housekeeping(): Promise<Round>
@@ -75,6 +77,10 @@ export async function startHarness(): Promise<Harness> {
       const response = await fetch(service.url + pathname + search, { redirect: 'manual' })
       const location = response.headers.get('location')
       return { status: response.status, location: location ? new URL(location) : null, body: await response.text() }
+    },
+    async post(path, form) {
+      const response = await fetch(service.url + path, { method: 'POST', body: new URLSearchParams(form) })
+      return { status: response.status, body: await response.json(), headers: response.headers }
     },
     async connect(tenantId) {
       const begun = await harness.call(tenantId, 'POST', '/v1/connections', { destination: 'strict', returnUrl: RETURN_URL })

@@ -1,10 +1,20 @@
 /** The strict OAuth server as a destination. */
+import { createHmac } from 'node:crypto'
 import type { ConnectAdapter, Credential } from '@audience-sync/destination-kit/connect-contract'
 import { DestinationError, type FailureKind } from '@audience-sync/destination-kit/contract'
 import { CLIENT, type FarAccountSeed, SCOPES } from './oauth-server.ts'
 
 const failure = (kind: FailureKind, message: string, code?: string) =>
   new DestinationError({ kind, code: kind === 'auth' ? 'connection_expired' : 'destination_unavailable', message, platform: code ? { code } : undefined })
+
+interface Introspected {
+  readonly active: boolean
+  readonly scopes: string[]
+  readonly sub?: string
+  readonly access_ends_at: string | null
+}
+
+export const signNotice = (subject: string, issuedAt: string) => createHmac('sha256', CLIENT.secret).update(`${subject}|${issuedAt}`).digest('hex')
 
 export function strictAdapter(url: string): ConnectAdapter {
   async function call(path: string, init: RequestInit): Promise<Record<string, unknown>> {
@@ -37,12 +47,21 @@ export function strictAdapter(url: string): ConnectAdapter {
     exchange: (code, redirectUri) => token({ grant_type: 'authorization_code', code, redirect_uri: redirectUri }),
     renew: ({ refreshToken }) => token({ grant_type: 'refresh_token', refresh_token: refreshToken ?? '' }),
     async check(accessToken) {
-      const { active, scopes, sub } = (await withToken('/introspect', accessToken)) as { active: boolean; scopes: string[]; sub?: string }
-      return { valid: active, subject: sub ?? null, grantedScopes: scopes, missingScopes: SCOPES.filter((one) => !scopes.includes(one)), expiresAt: null }
+      const { active, scopes, sub, access_ends_at } = (await withToken('/introspect', accessToken)) as unknown as Introspected
+      return {
+        valid: active,
+        subject: sub ?? null,
+        grantedScopes: scopes,
+        missingScopes: SCOPES.filter((one) => !scopes.includes(one)),
+        expiresAt: null,
+        accessEndsAt: access_ends_at ? new Date(access_ends_at) : null,
+        businessId: null,
+      }
     },
     async accounts(accessToken) {
       const { accounts } = (await withToken('/accounts', accessToken)) as { accounts: FarAccountSeed[] }
       return accounts.map((seed) => ({
+        userTermsSigned: null,
         ...seed,
         name: `Account ${seed.externalId}`,
         statusDetail: seed.status,
@@ -54,5 +73,8 @@ export function strictAdapter(url: string): ConnectAdapter {
     },
     revoke: async (accessToken) => void (await withToken('/revoke', accessToken)),
     proof: (accessToken) => `proof-of-${accessToken.length}`,
+    notice({ subject = '', issued_at = '', signature }) {
+      return signature === signNotice(subject, issued_at) ? { subject, issuedAt: issued_at ? new Date(issued_at) : null } : null
+    },
   }
 }

@@ -9,6 +9,7 @@ import type { AddressInfo } from 'node:net'
 export interface FarAccountSeed {
   externalId: string
   termsSigned: boolean
+  userTermsSigned?: boolean
   canManageAudiences: boolean
   status: 'active' | 'disabled'
 }
@@ -30,6 +31,10 @@ export interface OAuthServer {
   readonly url: string
   readonly journal: Call[]
   accounts: FarAccountSeed[]
+  /** From when on it shows nothing without a new consent. */
+  accessEndsAt: Date | null
+  /** Who is at the browser. */
+  user: string
   /** Seconds that access tokens live. */
   expiresIn: number
   /** Before it answers a refresh. */
@@ -42,6 +47,8 @@ export interface OAuthServer {
   consent(authorizeUrl: string, choice?: { deny?: boolean; scopes?: string[] }): string
   /** As if the user had withdrawn the consent at the platform. */
   withdraw(): void
+  /** As if the user had taken back all but these. */
+  narrow(scopes: string[]): void
   /** Access tokens die before their time; the grants live on. */
   expireAccessTokens(): void
   revokedFamilies(): number
@@ -65,6 +72,8 @@ export async function startOAuthServer(): Promise<OAuthServer> {
     url: '',
     journal: [],
     accounts: [{ externalId: '1001', termsSigned: true, canManageAudiences: true, status: 'active' }],
+    accessEndsAt: null,
+    user: 'user-1',
     expiresIn: 3_600,
     beforeRefreshAnswer: async () => {},
     loseAnswers: 0,
@@ -84,6 +93,9 @@ export async function startOAuthServer(): Promise<OAuthServer> {
     },
     withdraw() {
       for (const family of families) family.revoked = true
+    },
+    narrow(scopes) {
+      for (const family of families) family.scopes = scopes
     },
     expireAccessTokens() {
       for (const family of families) family.access = token()
@@ -108,7 +120,8 @@ export async function startOAuthServer(): Promise<OAuthServer> {
       return form.get('grant_type') === 'refresh_token' ? refresh(form, answer, response) : exchange(form, answer)
     }
     const family = byAccess(bearer)
-    if (pathname === '/introspect') return answer(200, { active: family !== undefined, scopes: family?.scopes ?? [], sub: family && 'user-1' })
+    if (pathname === '/introspect')
+      return answer(200, { active: family !== undefined, scopes: family?.scopes ?? [], sub: family && far.user, access_ends_at: far.accessEndsAt })
     if (!family) return answer(401, { error: 'invalid_token' })
     if (pathname === '/revoke') {
       family.revoked = true

@@ -29,16 +29,26 @@ export const Connection = z
     checkedAt: time.nullable().meta({ description: 'when the platform last answered for it' }),
     expiresAt: time.nullable().meta({ description: 'when the consent ends unless it is renewed; null: it does not' }),
     renewAt: time.nullable().meta({ description: 'when we renew it by ourselves' }),
+    reconnectBy: time.nullable().meta({ description: 'the user has to connect again before this, or exports stop; null: nothing says so' }),
+    businessId: z.string().nullable().meta({ description: 'the business that a system user’s token speaks for, where the platform names it' }),
   })
   .meta({ id: 'Connection' })
 export type Connection = z.infer<typeof Connection>
 
+/** Meta: `business` (Facebook Login for Business, where the installation has a configuration) or `classic`. */
+const login = z
+  .string()
+  .regex(/^[a-z_]{1,32}$/)
+  .optional()
+  .meta({ description: 'which of the platform’s dialogs; the installation’s usual one unless given', example: 'classic' })
+
 export const BeginConnection = z.strictObject({
   destination,
+  login,
   returnUrl: z.url().max(2_048).meta({ description: 'where the browser goes in the end; on the installation’s list' }),
 })
 
-export const Reconnect = z.strictObject({ returnUrl: z.url().max(2_048) })
+export const Reconnect = z.strictObject({ login, returnUrl: z.url().max(2_048) })
 
 export const BegunConnection = z
   .object({ id: zId('connection'), status: ConnectionStatus, authorizeUrl: z.url().meta({ description: 'send the user’s browser here within 10 minutes' }) })
@@ -52,6 +62,25 @@ export const CallbackQuery = z.object({
   code: z.string().max(4_096).optional(),
   error: z.string().max(256).optional(),
 })
+
+/** What platforms post as a form when a person takes their access back, or wants to be forgotten. Meta: `signed_request`. */
+export const NoticeForm = z.record(z.string().max(64), z.string().max(16_384))
+
+/** Meta shows both to the person (vendors/meta.md §3.6). */
+export const ForgettingBegun = z.object({ url: z.url(), confirmation_code: z.string() }).meta({ id: 'ForgettingBegun' })
+
+export const ForgettingParams = z.object({ destination, code: z.string().regex(/^[\w-]{43}$/) })
+
+export const Forgetting = z
+  .object({
+    destination: z.string(),
+    status: z.enum(['completed']),
+    connections: z.int().meta({ description: 'that rested on the person’s consent; their tokens and the person’s id were deleted' }),
+    completedAt: time,
+    text: z.string(),
+  })
+  .meta({ id: 'Forgetting' })
+export type Forgetting = z.infer<typeof Forgetting>
 
 export const Account = z
   .object({
@@ -67,6 +96,7 @@ export const Account = z
     timeZone: z.string().nullable(),
     business: z.object({ id: z.string(), name: z.string() }).nullable(),
     termsSigned: z.boolean(),
+    userTermsSigned: z.boolean().nullable().meta({ description: 'by the person who connected, where the platform wants that as well' }),
     termsUrl: z.string().nullable(),
     canManageAudiences: z.boolean(),
     seenAt: time,

@@ -60,7 +60,7 @@ describe('connecting Meta', () => {
     expect(((credential.renewAt?.getTime() ?? 0) - before) / day).toBeCloseTo(45, 3)
     expect(http.requests.map(({ method, path, query }) => [method, path, query])).toEqual([
       ['GET', '/v26.0/oauth/access_token', { client_id: '42', client_secret: 'key', redirect_uri: redirectUri, code: 'code' }],
-      ['GET', '/v26.0/debug_token', { input_token: 'short', access_token: '42|key' }],
+      ['GET', '/v26.0/debug_token', { input_token: 'short', appsecret_proof: adapter.proof('42|key') }],
       ['GET', '/v26.0/oauth/access_token', { grant_type: 'fb_exchange_token', client_id: '42', client_secret: 'key', fb_exchange_token: 'short' }],
     ])
   })
@@ -89,8 +89,16 @@ describe('connecting Meta', () => {
     const permissions = {
       body: { data: [{ permission: 'ads_read', status: 'granted' }, { permission: 'ads_management', status: 'declined' }, { status: 'granted' }] },
     }
-    const { adapter, http } = connect([debug({ user_id: 7 }), permissions])
-    expect(await adapter.check('t')).toEqual({ valid: true, subject: '7', grantedScopes: ['ads_read'], missingScopes: ['ads_management'], expiresAt: null })
+    const { adapter, http } = connect([debug({ user_id: 7, data_access_expires_at: 1_800_000_000 }), permissions])
+    expect(await adapter.check('t')).toEqual({
+      valid: true,
+      subject: '7',
+      grantedScopes: ['ads_read'],
+      missingScopes: ['ads_management'],
+      expiresAt: null,
+      accessEndsAt: new Date(1_800_000_000_000),
+      businessId: null,
+    })
     expect(http.requests[1]).toMatchObject({
       path: '/v26.0/me/permissions',
       headers: { authorization: 'Bearer t' },
@@ -98,9 +106,23 @@ describe('connecting Meta', () => {
     })
   })
 
-  test('a system user’s scopes are the token’s', async () => {
-    const { adapter } = connect([debug({ type: 'SYSTEM_USER', user_id: undefined })])
-    expect(await adapter.check('t')).toMatchObject({ valid: true, subject: null, missingScopes: [] })
+  test('a system user’s scopes are the token’s, and its business is named where Meta tells it', async () => {
+    const system = debug({ type: 'SYSTEM_USER', user_id: undefined })
+    const told = connect([system, { body: { id: '9', client_business_id: '77' } }])
+    expect(await told.adapter.check('t')).toMatchObject({ valid: true, subject: null, missingScopes: [], businessId: '77' })
+    expect(told.http.requests[1]).toMatchObject({ path: '/v26.0/me', query: { fields: 'client_business_id', appsecret_proof: told.adapter.proof('t') } })
+    expect(await connect([system, graphError(100)]).adapter.check('t')).toMatchObject({ valid: true, businessId: null })
+    expect(await failed(connect([system, graphError(190)]).adapter.check('t'))).toMatchObject({ kind: 'auth' })
+  })
+
+  test('where a configuration of Facebook Login for Business is set, the classic dialog can be had all the same', () => {
+    const { adapter } = connect([], 'cfg')
+    expect(adapter.logins).toEqual(['business', 'classic'])
+    expect(connect([]).adapter.logins).toEqual(['classic'])
+    expect(new URL(adapter.authorizeUrl({ state: 's', redirectUri, login: 'classic' })).searchParams.get('scope')).toBe(
+      'ads_management,ads_read,business_management',
+    )
+    expect(new URL(adapter.authorizeUrl({ state: 's', redirectUri, login: 'business' })).searchParams.get('config_id')).toBe('cfg')
   })
 
   test('a token of another app, or a dead one, is not valid', async () => {
@@ -167,6 +189,7 @@ describe('an ad account', () => {
         timeZone: 'Europe/Berlin',
         business: { id: '5', name: 'Biz' },
         termsSigned: true,
+        userTermsSigned: null,
         termsUrl: 'https://business.facebook.com/ads/manage/customaudiences/tos/?act=1',
         canManageAudiences: true,
       },
@@ -183,6 +206,7 @@ describe('an ad account', () => {
         timeZone: null,
         business: { id: '5', name: '5' },
         termsSigned: false,
+        userTermsSigned: null,
       },
     ])
     expect(farAccount({ account_id: '1', business: {}, user_tasks: ['ANALYZE'] })).toMatchObject([{ business: null, canManageAudiences: false }])
@@ -200,4 +224,9 @@ describe('an ad account', () => {
     [101, 'closed'],
     [55, 'disabled'],
   ])('status %s is %s', (code, status) => expect(farAccount({ account_id: '1', account_status: code })[0]?.status).toBe(status))
+
+  test('terms are per user and business: what the person signed is told apart', () => {
+    const [account] = farAccount({ account_id: '1', tos_accepted: { custom_audience_tos: 1 }, user_tos_accepted: { web_custom_audience_tos: 1 } })
+    expect(account).toMatchObject({ termsSigned: true, userTermsSigned: false })
+  })
 })

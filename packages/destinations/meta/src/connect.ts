@@ -14,6 +14,7 @@ import { type Alarm, failureOf, failureOfSilence } from './failure.ts'
 import { farAccount, farAccountFields } from './far-account.ts'
 import { isRecord, listOf, numberOf, textOf } from './json.ts'
 import { currentVersion } from './manifest.ts'
+import { readSignedRequest } from './signed-request.ts'
 
 export interface MetaConnectOptions {
   /** `https://www.facebook.com`: where people see the dialog. */
@@ -23,7 +24,7 @@ export interface MetaConnectOptions {
   readonly apiVersion?: string
   readonly appId: string
   readonly appSecret: string
-  /** A configuration of Facebook Login for Business; without it the classic dialog asks for scopes. */
+  /** A configuration of Facebook Login for Business: then that is the usual dialog, and the classic one, which asks for scopes, can be had. */
   readonly configId?: string | undefined
   readonly http?: Http
   readonly onAlarm?: (alarm: Alarm) => void
@@ -49,6 +50,13 @@ interface TokenInfo {
   readonly userId: string | null
   readonly scopes: readonly string[]
   readonly expiresAt: Date | null
+  readonly accessEndsAt: Date | null
+}
+
+/** Unix seconds; 0 and nothing say never. */
+const dateOf = (seconds: unknown): Date | null => {
+  const at = numberOf(seconds) ?? 0
+  return at > 0 ? new Date(at * 1_000) : null
 }
 
 export function createMetaConnect({
@@ -61,6 +69,7 @@ export function createMetaConnect({
   http = guardedClient({ baseUrl: graphBaseUrl, name: 'Meta' }),
   onAlarm = () => {},
 }: MetaConnectOptions): ConnectAdapter {
+  const logins = configId === undefined ? ['classic'] : ['business', 'classic']
   const proof = (accessToken: string): string => createHmac('sha256', appSecret).update(accessToken).digest('hex')
 
   /** A call in the name of `accessToken`, or, without one, of the app. */
@@ -84,16 +93,29 @@ export function createMetaConnect({
   }
 
   async function inspect(accessToken: string): Promise<TokenInfo> {
-    const { data } = await graph('GET', '/debug_token', { input_token: accessToken, access_token: `${appId}|${appSecret}` })
+    // The app's own token holds its secret: in a header, never in an address.
+    const { data } = await graph('GET', '/debug_token', { input_token: accessToken }, `${appId}|${appSecret}`)
     const info = required(isRecord(data) ? data : undefined, 'data')
-    const expires = numberOf(info.expires_at) ?? 0
     return {
       // A token of another app would work until its owner looks: whoever sends us one did not come through our dialog.
       valid: info.is_valid === true && String(info.app_id) === appId,
       type: textOf(info.type) ?? 'USER',
       userId: textOf(info.user_id) ?? (numberOf(info.user_id) === undefined ? null : String(info.user_id)),
       scopes: listOf(info.scopes).map(String),
-      expiresAt: expires > 0 ? new Date(expires * 1_000) : null,
+      expiresAt: dateOf(info.expires_at),
+      accessEndsAt: dateOf(info.data_access_expires_at),
+    }
+  }
+
+  /** Whose system user it is; Meta tells it of tokens that Facebook Login for Business made. */
+  async function businessOf(accessToken: string): Promise<string | null> {
+    try {
+      const body = await graph('GET', '/me', { fields: 'client_business_id' }, accessToken)
+      return textOf(body.client_business_id) ?? null
+    } catch (error) {
+      // Only shown: other system users have no such field.
+      if (error instanceof DestinationError && error.failure.kind !== 'auth') return null
+      throw error
     }
   }
 
@@ -130,10 +152,12 @@ export function createMetaConnect({
     requiredScopes,
     proof,
 
-    authorizeUrl({ state, redirectUri }: AuthorizeOptions): string {
+    logins,
+
+    authorizeUrl({ state, redirectUri, login = logins[0] }: AuthorizeOptions): string {
       const url = new URL(`${dialogBaseUrl}/${apiVersion}/dialog/oauth`)
       const asked: Query =
-        configId === undefined
+        configId === undefined || login === 'classic'
           ? { scope: classicScopes.join(',') }
           : // Without the override the configuration's own response type wins, and the code never reaches the server.
             { config_id: configId, override_default_response_type: 'true' }
@@ -166,6 +190,8 @@ export function createMetaConnect({
         grantedScopes: granted,
         missingScopes: requiredScopes.filter((scope) => !granted.includes(scope)),
         expiresAt: info.expiresAt,
+        accessEndsAt: info.accessEndsAt,
+        businessId: info.valid && info.type === 'SYSTEM_USER' ? await businessOf(accessToken) : null,
       }
     },
 
@@ -181,6 +207,8 @@ export function createMetaConnect({
       }
       return found
     },
+
+    notice: ({ signed_request }) => (signed_request === undefined ? null : readSignedRequest(signed_request, appSecret)),
 
     /** A token that is dead already is revoked as well. */
     async revoke(accessToken: string): Promise<void> {

@@ -21,12 +21,12 @@ export function connectionRoutes(app: App, { db, flow, checker, removal, returnU
     '/v1/connections',
     { config: write, schema: { tags: ['Connections'], summary: 'Begin a connection', body: BeginConnection, response: { 201: BegunConnection } } },
     async (request, reply) => {
-      const { destination, returnUrl } = request.body
+      const { destination, login, returnUrl } = request.body
       const back = checkReturnUrl(returnUrl, returnUrls)
       const who = { tenantId: request.auth.tenantId, userId: request.auth.subject }
-      const id = await createdOnce(db, request, async (tx) => ({ status: 201, body: await flow.create(tx, who, destination) }))
+      const id = await createdOnce(db, request, async (tx) => ({ status: 201, body: await flow.create(tx, who, destination, login) }))
       // Outside: a repeated request finds the same connection and gets a state of its own; no state is ever stored.
-      const { status, authorizeUrl } = await flow.begin(who, id, back)
+      const { status, authorizeUrl } = await flow.begin(who, id, back, login)
       return reply.code(201).send({ id: publicId('connection', id), status: status as z.infer<typeof ConnectionStatus>, authorizeUrl })
     },
   )
@@ -75,7 +75,7 @@ export function connectionRoutes(app: App, { db, flow, checker, removal, returnU
     async (request) => {
       const id = pathId('connection', request.params.id)
       const back = checkReturnUrl(request.body.returnUrl, returnUrls)
-      const { status, authorizeUrl } = await flow.begin({ tenantId: request.auth.tenantId, userId: request.auth.subject }, id, back)
+      const { status, authorizeUrl } = await flow.begin({ tenantId: request.auth.tenantId, userId: request.auth.subject }, id, back, request.body.login)
       return { id: request.params.id, status: status as z.infer<typeof ConnectionStatus>, authorizeUrl }
     },
   )
