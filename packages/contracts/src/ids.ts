@@ -9,6 +9,7 @@ export const prefixes = {
   account: 'acc',
   behavior: 'beh',
   audience: 'aud',
+  lookalike: 'lal',
   run: 'run',
   batch: 'bat',
   plan: 'plan',

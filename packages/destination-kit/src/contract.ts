@@ -14,6 +14,7 @@ import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Code } from '@audience-sync/errors/catalogue'
 import type { z } from 'zod'
+import type { Lookalikes } from './lookalike-contract.ts'
 import type { ManifestExtras } from './manifest-contract.ts'
 
 // ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -336,4 +337,6 @@ export interface Destination<S = unknown> {
   readAudience(ctx: Context, externalId: string): Promise<FarAudience | null>
   updateAudience(ctx: Context, externalId: string, changes: { readonly name?: string; readonly description?: string; readonly settings?: S }): Promise<void>
   deleteAudience(ctx: Context, externalId: string): Promise<void>
+  /** Missing: the platform makes no similar audiences. */
+  readonly lookalikes?: Lookalikes
 }

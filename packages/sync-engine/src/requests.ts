@@ -117,11 +117,12 @@ export async function requestResume(tx: Tx, audience: AudienceRef, trigger: Trig
   return requestRun(tx, { audience, trigger })
 }
 
+/** Asked again, it is tried again at once: what kept the platform from it may be gone, or everything there shall be kept after all. */
 export async function requestDelete(tx: Tx, audienceNo: number, keepRemote: boolean): Promise<void> {
-  await tx.query('UPDATE audience SET delete_requested_at = coalesce(delete_requested_at, now()), keep_remote = $2, updated_at = now() WHERE no = $1', [
-    audienceNo,
-    keepRemote,
-  ])
+  await tx.query(
+    'UPDATE audience SET delete_requested_at = coalesce(delete_requested_at, now()), keep_remote = $2, next_run_at = NULL, updated_at = now() WHERE no = $1',
+    [audienceNo, keepRemote],
+  )
   await makeDue(tx, audienceNo)
 }
 

@@ -156,7 +156,11 @@ async function rest(tx: Tx, audienceNo: number): Promise<void> {
     [audienceNo],
   )
   const { open = false, slow = false } = rows[0] ?? {}
-  if (!open) await tx.query('UPDATE audience SET settle_at = NULL WHERE no = $1', [audienceNo])
+  if (!open) {
+    await tx.query('UPDATE audience SET settle_at = NULL WHERE no = $1', [audienceNo])
+    // What waits for the seed to be applied need not wait for its next look.
+    await tx.query(`UPDATE lookalike SET due_at = now() WHERE audience_no = $1 AND status = 'pending' AND deleted_at IS NULL`, [audienceNo])
+  }
   const audience = await readAudience(tx, audienceNo)
   if (audience.status === 'error' || audience.status === 'held' || audience.status === 'rate_limited' || audience.status === 'syncing') return
   if (slow) await setStatus(tx, audience, 'pending', { code: 'platform_slow' })

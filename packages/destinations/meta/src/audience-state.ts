@@ -26,7 +26,7 @@ export const readFields = [
   'delete_time',
 ].join(',')
 
-const status = (value: unknown): { code: number; text: string } =>
+export const statusOf = (value: unknown): { code: number; text: string } =>
   isRecord(value) ? { code: numberOf(value.code) ?? 0, text: textOf(value.description) ?? '' } : { code: 0, text: '' }
 
 /** Meta's estimate lies between two bounds; -1 says that it gives none. */
@@ -44,8 +44,8 @@ function stateOf(operation: number, delivery: number): FarAudience['state'] {
 }
 
 export function farAudience(node: Readonly<Record<string, unknown>>, externalId: string): FarAudience {
-  const operation = status(node.operation_status)
-  const delivery = status(node.delivery_status)
+  const operation = statusOf(node.operation_status)
+  const delivery = statusOf(node.delivery_status)
   const deleteTime = numberOf(node.delete_time) ?? 0
   return {
     externalId,
@@ -59,5 +59,5 @@ export function farAudience(node: Readonly<Record<string, unknown>>, externalId:
 
 /** Seconds since 1970 of the last change that Meta worked off; undefined while it works, or where it says nothing. */
 export function contentUpdatedAt(node: Readonly<Record<string, unknown>>): number | undefined {
-  return workedOff.has(status(node.operation_status).code) ? numberOf(node.time_content_updated) : undefined
+  return workedOff.has(statusOf(node.operation_status).code) ? numberOf(node.time_content_updated) : undefined
 }

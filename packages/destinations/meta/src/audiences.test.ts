@@ -39,7 +39,7 @@ describe('audiences at Meta', () => {
   test('a list that never ends is left after more pages than an account can fill', async () => {
     const { destination, http, ctx } = meta(() => page([], 'again'))
     expect(await destination.findAudiences(ctx, 'aud_1')).toEqual([])
-    expect(http.requests).toHaveLength(50)
+    expect(http.requests).toHaveLength(550)
   })
 
   test('a list without data is no list', async () => {

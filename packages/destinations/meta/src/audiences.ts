@@ -7,8 +7,8 @@ import type { MetaSettings } from './manifest.ts'
 
 /** "Use limit=20 with paging": larger pages are refused as too much data. */
 const pageSize = '20'
-/** 500 audiences an account at most; the rest is room for ones that are being deleted. */
-const mostPages = 50
+/** 500 audiences and, as the reference has it, 10,000 lookalikes an account at most; the rest is room for ones that are being deleted. */
+const mostPages = 550
 
 const jsonHeaders = { 'content-type': 'application/json' }
 /** "Does not exist, or you may not see it." */
@@ -59,6 +59,17 @@ export function metaAudiences(graph: Graph, apiVersion: string) {
     }
   }
 
+  /** null where Meta says that it is gone, or does not show it to us. */
+  async function readNode(ctx: Context, externalId: string, fields: string): Promise<Readonly<Record<string, unknown>> | null> {
+    try {
+      return (await get(ctx, externalId, fields)).body
+    } catch (error) {
+      if (error instanceof DestinationError && (error.failure.code === 'audience_missing' || notShownOrNotYet.has(error.failure.platform?.code ?? '')))
+        return null
+      throw error
+    }
+  }
+
   return {
     seeing,
 
@@ -84,15 +95,11 @@ export function metaAudiences(graph: Graph, apiVersion: string) {
       return { externalId, name, size: null, state: 'processing', detail: 'created', expiresAt: null }
     },
 
-    /** null where Meta says that it is gone, or does not show it to us. */
+    readNode,
+
     async read(ctx: Context, externalId: string): Promise<FarAudience | null> {
-      try {
-        return farAudience((await get(ctx, externalId, readFields)).body, externalId)
-      } catch (error) {
-        if (error instanceof DestinationError && (error.failure.code === 'audience_missing' || notShownOrNotYet.has(error.failure.platform?.code ?? '')))
-          return null
-        throw error
-      }
+      const node = await readNode(ctx, externalId, readFields)
+      return node && farAudience(node, externalId)
     },
 
     async update(ctx: Context, externalId: string, changes: { readonly name?: string; readonly description?: string; readonly settings?: MetaSettings }) {

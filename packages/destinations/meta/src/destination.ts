@@ -8,6 +8,7 @@ import { metaAudiences } from './audiences.ts'
 import { createGraph, type Http } from './client.ts'
 import { encode } from './encode.ts'
 import type { Alarm } from './failure.ts'
+import { metaLookalikes } from './lookalikes.ts'
 import { currentVersion, type MetaSettings, metaManifest } from './manifest.ts'
 import { lane, prepare } from './payload.ts'
 import { push } from './push.ts'
@@ -42,5 +43,6 @@ export function createMetaDestination({
     readAudience: audiences.read,
     updateAudience: (ctx, externalId, changes) => seeing(ctx, externalId, audiences.update(ctx, externalId, changes)),
     deleteAudience: audiences.delete,
+    lookalikes: metaLookalikes(graph, apiVersion, { read: audiences.readNode, delete: audiences.delete }),
   }
 }

@@ -66,7 +66,7 @@ export const errorTable: readonly ErrorRow[] = [
   { when: ['2650'], kind: 'invalid', code: 'audience_update_refused' },
   // Partly done: the same again finishes it.
   { when: ['2650/1870148'], kind: 'unavailable', code: 'destination_unavailable' },
-  { when: ['2654/1713007'], kind: 'invalid', code: 'conflict' },
+  { when: ['2654/1713007'], kind: 'invalid', code: 'lookalike_duplicate' },
   { when: ['2656'], kind: 'invalid', code: 'lookalikes_exist' },
   { when: ['2635'], kind: 'invalid', code: 'platform_version_dead' },
 ]

@@ -90,7 +90,7 @@ const rows: readonly (readonly [number, number | undefined, FailureKind, Code, n
   [2650, 1870144, 'invalid', 'platform_invalid_request'],
   [2650, 1870148, 'unavailable', 'destination_unavailable'],
   [2650, 1870145, 'busy', 'platform_busy', minute],
-  [2654, 1713007, 'invalid', 'conflict'],
+  [2654, 1713007, 'invalid', 'lookalike_duplicate'],
   [2656, undefined, 'invalid', 'lookalikes_exist'],
   [1870065, undefined, 'gone', 'audience_disabled'],
   [1487301, undefined, 'gone', 'audience_not_shared'],

@@ -1,6 +1,7 @@
 /**
  * Letting go of an audience: the one we made is deleted at the platform, which takes everyone out of it; from an adopted one our
- * people are removed and it stays; with `keepRemote` nothing is said at all. Then the ledger forgets.
+ * people are removed and it stays; with `keepRemote` nothing is said at all. Lookalikes of it go first: the platform would refuse
+ * otherwise. Then the ledger forgets.
  */
 import { topics } from '@audience-sync/contracts/events/topics'
 import { publicId } from '@audience-sync/contracts/ids'
@@ -10,14 +11,24 @@ import { publish } from '@audience-sync/events/outbox'
 import { PAGE } from '../options.ts'
 import { requestPrivacyRun } from '../requests.ts'
 import { leave } from '../store/ledger.ts'
+import { forgetLookalike, lookalikesOf, mayExist } from '../store/lookalikes.ts'
 import { setStatus } from '../store/status.ts'
+import { RunWaits } from './endings.ts'
 import { callPlatform, type Job } from './job.ts'
 import { removeForPrivacy } from './privacy.ts'
 
+const LOOKALIKE_WAIT_MS = 5_000 // their own deletions come first in the next look, or wait for something that is said with them
+
 export async function deleteAudience(job: Job): Promise<void> {
   const { engine, lease, audience } = job
-  await lease.fenced(null, (tx) => setStatus(tx, audience, 'deleting'))
   const { externalId, adopted, keepRemote } = audience
+  const { lookalikes, standing } = await lease.fenced(null, async (tx) => {
+    if (audience.status !== 'deleting') await setStatus(tx, audience, 'deleting')
+    const left = await lookalikesOf(tx, audience.no)
+    return { lookalikes: left, standing: left.filter(mayExist) }
+  })
+  // Given up before, or with it: first they go, then their seed.
+  if (standing.length > 0 && !keepRemote) throw new RunWaits(LOOKALIKE_WAIT_MS, { code: 'lookalikes_exist' })
   if (externalId !== null && !keepRemote) {
     if (adopted) await removeEveryone(job)
     else
@@ -26,6 +37,7 @@ export async function deleteAudience(job: Job): Promise<void> {
       })
   }
   await lease.fenced(null, async (tx) => {
+    for (const row of lookalikes) await forgetLookalike(tx, audience, row, mayExist(row))
     await tx.query('DELETE FROM ledger WHERE audience_no = $1', [audience.no])
     await tx.query('DELETE FROM ledger_tag WHERE audience_no = $1', [audience.no])
     await tx.query('DELETE FROM todo WHERE audience_no = $1', [audience.no])

@@ -35,7 +35,7 @@ export interface Lease {
 /**
  * Work of one destination that somebody may do now, oldest first: a removal for privacy at any time; a live run that is due,
  * was abandoned, was approved, or has to stop; a queued run when none is live and the audience is neither paused nor deleting.
- * Whoever wishes a stop makes the run due once; if it then has to wait for the platform, it waits like any other (C15).
+ * a lookalike whose time has come. Whoever wishes a stop makes the run due once; if it then has to wait for the platform, it waits like any other (C15).
  */
 const DUE = `
   SELECT a.no FROM run r JOIN audience a ON a.no = r.audience_no
@@ -53,6 +53,9 @@ const DUE = `
   UNION ALL
   SELECT no FROM audience WHERE destination_no = $1 AND delete_requested_at IS NOT NULL AND deleted_at IS NULL AND (lease_until IS NULL OR lease_until < now())
     AND (next_run_at IS NULL OR next_run_at <= now())
+  UNION ALL
+  SELECT a.no FROM lookalike k JOIN audience a ON a.no = k.audience_no
+  WHERE k.destination_no = $1 AND k.deleted_at IS NULL AND k.due_at <= now() AND a.deleted_at IS NULL AND (a.lease_until IS NULL OR a.lease_until < now())
   LIMIT 64`
 
 export async function claim(engine: Engine, stopping: AbortSignal): Promise<Lease | undefined> {

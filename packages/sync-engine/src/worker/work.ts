@@ -1,6 +1,6 @@
 /**
  * One audience, from claim to release. Order: who may not be there any more, then what an earlier worker left open, then a
- * wish to stop, then the run itself. Every ending that is not success comes here as an error of `endings.ts` and becomes a
+ * wish to stop, then the run itself, then its lookalikes. Every ending that is not success comes here as an error of `endings.ts` and becomes a
  * state, once.
  */
 import { publicId } from '@audience-sync/contracts/ids'
@@ -11,7 +11,7 @@ import { withTraceparent } from '@audience-sync/service/otel'
 import { requestRun } from '../requests.ts'
 import { readExceptions } from '../store/ledger.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
-import { crossMinimum } from '../store/status.ts'
+import { crossMinimum, setStatus } from '../store/status.ts'
 import { act } from './act.ts'
 import { type Brake, checkBrake, type Hold } from './brake.ts'
 import { begin, end, finish, hold, wait } from './close.ts'
@@ -21,6 +21,7 @@ import { type Engine, inTenant } from './engine.ts'
 import { ensureFarAudience, tellChoices } from './far-audience.ts'
 import { backoffMs, type Job, openJob } from './job.ts'
 import { Fenced, type Lease } from './lease.ts'
+import { lookAfterLookalikes } from './lookalikes.ts'
 import { countPlan } from './plan.ts'
 import { removeForPrivacy } from './privacy.ts'
 import { repeatLastWords } from './repeat.ts'
@@ -42,6 +43,7 @@ export async function workAudience(engine: Engine, lease: Lease): Promise<void> 
       // Removals for privacy meet their own trouble: whatever it is, another run's state does not change for it.
       await atPeace(job, undefined, () => removeForPrivacy(job))
       await atPeace(job, due, () => move(job, due))
+      await lookAfterLookalikes(job)
       if (audience.deleteRequestedAt) await letGo(job)
     })
   } catch (error) {
@@ -169,6 +171,8 @@ async function letGo(job: Job): Promise<void> {
     await deleteAudience(job)
   } catch (error) {
     if (error instanceof Fenced || job.lease.signal.aborted) throw error
+    // Somebody has to do something first: said where the audience is shown.
+    if (error instanceof RunFails) await job.lease.fenced(null, (tx) => setStatus(tx, job.audience, 'deleting', error.reason))
     await later(job, error)
   }
 }
