@@ -11,6 +11,7 @@ import type { EngineOptions } from '@audience-sync/sync-engine/options'
 import { behaviorFeed, suppressionLog } from '@audience-sync/sync-engine/peers'
 import { requestRun } from '@audience-sync/sync-engine/requests'
 import { createSealer } from '@audience-sync/sync-engine/sealer'
+import { databaseTime } from '@audience-sync/sync-engine/store/limiter'
 import type { Engine } from '@audience-sync/sync-engine/worker/engine'
 import { createDekStore } from '@audience-sync/vault/dek-store'
 import { parseKeks } from '@audience-sync/vault/keks'
@@ -56,6 +57,7 @@ export async function makeEngine({ database, behaviorExportUrl, trust, destinati
     suppressions: suppressionLog(client),
     feed: (tenantId, behaviorId) => behaviorFeed(client, tenantId, behaviorId),
     random: () => 0.5,
+    clock: databaseTime,
     close: () => client.close(),
   }
 }

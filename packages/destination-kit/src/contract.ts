@@ -38,11 +38,13 @@ export interface QuotaDefinition {
   readonly id: string
   /** Whose bucket: the account's, or one for the whole installation (a cloud project). */
   readonly scope: 'account' | 'installation'
-  /** Points that a call costs. */
+  /** Points that a call costs. 0 for both: only the platform counts it, in percent. */
   readonly cost: { readonly read: number; readonly write: number }
   /** Points, by the account's tier (`''`: no tier known), falling linearly to zero over `decaySeconds`. */
   readonly capacity: Readonly<Record<string, number>>
   readonly decaySeconds: number
+  /** Points that each audience of the account adds to the capacity, up to `most` in all. */
+  readonly perAudience?: { readonly points: number; readonly most: number }
 }
 
 export interface Manifest<S = unknown> extends ManifestExtras {

@@ -23,6 +23,7 @@ import { accountGrants, behaviorFeed, suppressionLog } from './peers.ts'
 import { requestRun, type Trigger } from './requests.ts'
 import { createSealer } from './sealer.ts'
 import { settleOne } from './settle.ts'
+import { databaseTime } from './store/limiter.ts'
 import { readSuppressions } from './suppressions.ts'
 import type { Engine } from './worker/engine.ts'
 import { claim } from './worker/lease.ts'
@@ -72,6 +73,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
     suppressions: suppressionLog(parts.behaviorExport),
     feed: (tenantId, behaviorId) => behaviorFeed(parts.behaviorExport, tenantId, behaviorId),
     random: parts.random ?? Math.random,
+    clock: databaseTime,
   }
   const loops: Loop[] = Array.from({ length: options.workers }, (_, i) =>
     startLoop({

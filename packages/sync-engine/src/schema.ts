@@ -153,6 +153,8 @@ export const run = pgTable(
     /** When a waiting or debounced run may be claimed; null: at once. */
     notBefore: at('not_before'),
     waitReason: jsonb('wait_reason'),
+    /** When it last had its turn at a scarce quota: its place in the line counts from then on. */
+    gaveWayAt: at('gave_way_at'),
     cancelRequestedAt: at('cancel_requested_at'),
     /** Figures that were approved; a held run goes on against these (R6). */
     approval: jsonb('approval'),
@@ -412,7 +414,7 @@ export const quota = pgTable(
   {
     destinationNo: smallint('destination_no').notNull(),
     quota: text('quota').notNull(),
-    /** The account's external id, or '' for the installation. */
+    /** The account's external id, '' for the installation, or a tenant's UUID: what it has out of the installation's. */
     scope: text('scope').notNull(),
     capacity: doublePrecision('capacity').notNull(),
     /** Points used as of `asOf`; they fall linearly to zero over the quota's decay. */
@@ -424,6 +426,8 @@ export const quota = pgTable(
     low: boolean('low').notNull().default(false),
     blockedUntil: at('blocked_until'),
     tier: text('tier'),
+    /** End of the gap after the last call, where the quota is nearly used up. */
+    pacedUntil: at('paced_until'),
   },
   (t) => [primaryKey({ columns: [t.destinationNo, t.quota, t.scope] })],
 )

@@ -1,11 +1,11 @@
-/** R5: one bucket per quota the platform really has, shared by all pods, on the database's clock. */
+/** R5: one bucket per quota the platform really has, shared by all pods, on the database’s clock unless a test pushes it. */
 import { randomUUID } from 'node:crypto'
 import type { Database } from '@audience-sync/db/database'
-import type { QuotaDefinition } from '@audience-sync/destination-kit/contract'
+import type { QuotaDefinition, Usage } from '@audience-sync/destination-kit/contract'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { destinationNo } from '../src/connector.ts'
-import { block, capacityOf, heed, take } from '../src/store/limiter.ts'
+import { block, blockedFor, capacityOf, heed, take } from '../src/store/limiter.ts'
 
 const quota: QuotaDefinition = {
   id: 'points',
@@ -27,17 +27,30 @@ afterAll(() => database.drop())
 
 /** An account of its own for each test. */
 const account = () => `act_${randomUUID()}`
-const takeAt = (of: string, cost: number, tier: string | null = null) => db.tx((tx) => take(tx, no, quota, of, tier, cost))
-const pass = (of: string, seconds: number) =>
-  database.admin(`UPDATE sync.quota SET as_of = as_of - $2 * interval '1 second', blocked_until = blocked_until - $2 * interval '1 second' WHERE scope = $1`, [
-    of,
-    seconds,
-  ])
+const clock = { aheadMs: 0 }
+const callerOf = (of: string, tier: string | null = null, tenantId: string = randomUUID()) => ({
+  destinationNo: no,
+  tenantId,
+  accountId: randomUUID(),
+  accountExternalId: of,
+  tier,
+  aheadMs: clock.aheadMs,
+})
+const costing = (cost: number, definition = quota): QuotaDefinition => ({ ...definition, cost: { read: cost, write: cost } })
+const takeAt = async (of: string, cost: number, tier: string | null = null) =>
+  (await db.tx((tx) => take(tx, [costing(cost)], callerOf(of, tier), 'write'))).waitMs
+const blockAt = (of: string, forMs: number) => db.tx((tx) => block(tx, quota, callerOf(of), forMs))
+const hear = (of: string, usage: Partial<Usage>) => db.tx((tx) => heed(tx, quota, callerOf(of), { quota: 'points', percent: 1, ...usage }))
+/** The limiter's clock is pushed. */
+const pass = (_of: string, seconds: number) => {
+  clock.aheadMs += seconds * 1_000
+}
 
 describe('points', () => {
   test('are never taken twice: of 50 pods at once as many get some as there are', async () => {
     const of = account()
     const waits = await Promise.all(Array.from({ length: 50 }, () => takeAt(of, 3)))
+    // A fourth would pass 95 %; the third is in the zone of gaps, so it may have to wait for the gap of the second.
     expect(waits.filter((wait) => wait === 0)).toHaveLength(3)
     for (const wait of waits.filter((wait) => wait > 0)) expect(wait).toBeLessThanOrEqual(300_000)
     const [bucket] = await database.admin<{ level: number }>('SELECT level FROM sync.quota WHERE scope = $1', [of])
@@ -48,62 +61,146 @@ describe('points', () => {
     const of = account()
     for (let i = 0; i < 3; i += 1) expect(await takeAt(of, 3)).toBe(0)
     const wait = await takeAt(of, 3)
-    // Two points are missing of ten that come back in 300 s.
-    expect(wait).toBeGreaterThan(55_000)
-    expect(wait).toBeLessThanOrEqual(60_000)
-    await pass(of, wait / 1000 - 2)
+    // Two and a half points are missing of ten that come back in 300 s.
+    expect(wait).toBeGreaterThan(70_000)
+    expect(wait).toBeLessThanOrEqual(75_000)
+    pass(of, wait / 1000 - 2)
     expect(await takeAt(of, 3)).toBeGreaterThan(0)
-    await pass(of, 2.1)
+    pass(of, 2.1)
     expect(await takeAt(of, 3)).toBe(0)
   })
 
   test('of one account are not another’s', async () => {
     const [one, other] = [account(), account()]
-    await db.tx((tx) => block(tx, no, quota, one, 60_000))
+    await blockAt(one, 60_000)
     expect(await takeAt(one, 1)).toBeGreaterThan(50_000)
     expect(await takeAt(other, 1)).toBe(0)
   })
 
   test('of the installation are everybody’s', async () => {
-    const all = { ...quota, id: 'project', scope: 'installation' as const }
-    for (let i = 0; i < 10; i += 1) expect(await db.tx((tx) => take(tx, no, all, account(), null, 1))).toBe(0)
-    expect(await db.tx((tx) => take(tx, no, all, account(), null, 1))).toBeGreaterThan(0)
+    const all = { ...costing(1), id: 'project', scope: 'installation' as const }
+    const takeOne = async () => (await db.tx((tx) => take(tx, [all], callerOf(account()), 'write'))).waitMs
+    for (let i = 0; i < 8; i += 1) expect(await takeOne()).toBe(0)
+    pass('', 30) // the gap
+    for (let i = 0; i < 2; i += 1) await takeOne()
+    expect(await takeOne()).toBeGreaterThan(0)
+  })
+
+  test('of several quotas are taken all or none: whoever waits for one has lost none of the other', async () => {
+    const of = account()
+    const other = { ...quota, id: 'other' }
+    await db.tx((tx) => block(tx, other, callerOf(of), 60_000))
+    const refused = await db.tx((tx) => take(tx, [quota, other], callerOf(of), 'write'))
+    expect(refused).toEqual({ waitMs: expect.any(Number), quota: 'other' })
+    expect(refused.waitMs).toBeGreaterThan(50_000)
+    expect(await database.admin(`SELECT level FROM sync.quota WHERE scope = $1 AND quota = 'points'`, [of])).toEqual([{ level: 0 }])
+  })
+
+  test('are slowed down from three quarters on: the next call waits for the gap', async () => {
+    const of = account()
+    expect(await takeAt(of, 8)).toBe(0)
+    // 80 %: a quarter of the way from 75 to 95 % of the 240 s in which eight points of ten come back.
+    const wait = await takeAt(of, 1)
+    expect(wait).toBeGreaterThan(55_000)
+    expect(wait).toBeLessThanOrEqual(60_000)
+  })
+})
+
+describe('a tenant’s share of the installation’s points', () => {
+  const project: QuotaDefinition = { id: 'shared', scope: 'installation', cost: { read: 1, write: 1 }, capacity: { '': 20 }, decaySeconds: 300 }
+  const takeAs = async (tenantId: string) => (await db.tx((tx) => take(tx, [project], callerOf(account(), null, tenantId), 'write'))).waitMs
+  /** Somebody of this tenant has something to do. */
+  const wants = async (tenantId: string) => {
+    await database.admin(
+      `WITH made AS (INSERT INTO sync.audience (id, tenant_id, tenant_no, destination, destination_no, behavior_id, connection_id, account_id, account_external_id, name, purpose,
+         schedule, identifiers, retry_policy, brake, minimum_size, settings, status)
+       VALUES (gen_random_uuid(), $1, 1, 'meta', $2, gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'x', 'n', 'targeting', '{}', '{email}', '{}', '{}', 0, '{}', 'active') RETURNING no)
+       INSERT INTO sync.run (id, tenant_id, audience_no, destination, destination_no, trigger, mode) SELECT gen_random_uuid(), $1, no, 'meta', $2, 'api', 'incremental' FROM made`,
+      [tenantId, no],
+    )
+  }
+
+  test('is not passed while another wants points, and the other gets its own; below three quarters nobody is held back', async () => {
+    const [greedy, late] = [randomUUID(), randomUUID()]
+    await wants(greedy)
+    await wants(late)
+    for (let i = 0; i < 15; i += 1) expect(await takeAs(greedy)).toBe(0) // idle points are used
+    expect(await takeAs(late)).toBe(0) // 75 % are out: scarce from here on, and the late one is first
+    pass('', 5) // the gap
+    const wait = await takeAs(greedy)
+    expect(await takeAs(late)).toBe(0)
+    // 15 points against a share of 9.5, less what came back: until the bucket is no longer scarce.
+    expect(wait).toBeGreaterThan(5_000)
+    pass('', 90)
+    expect(await takeAs(greedy)).toBe(0)
   })
 })
 
 describe('what the platform says', () => {
   test('overrules our count: nobody calls while it blocks, and a shorter block does not lift a longer one', async () => {
     const of = account()
-    await db.tx((tx) => block(tx, no, quota, of, 60_000))
-    await db.tx((tx) => block(tx, no, quota, of, 1_000))
+    await blockAt(of, 60_000)
+    await blockAt(of, 1_000)
     expect(await takeAt(of, 1)).toBeGreaterThan(50_000)
-    await pass(of, 61)
+    pass(of, 61)
     expect(await takeAt(of, 1)).toBe(0)
   })
 
   test.each([
     [50, undefined, 0, 0],
-    [80, undefined, 4_000, 5_000],
-    [96, undefined, 55_000, 60_000],
+    [85, undefined, 0, 0], // slowed down, not stopped: this call may go, the next waits for the gap
+    [95, undefined, 25_000, 30_000], // one point of ten in 300 s
+    [100, undefined, 40_000, 45_000],
     [100, 7_000, 6_000, 7_000],
+    [3, 7_000, 6_000, 7_000], // the platform refuses calls for another reason than its percentages
   ])('of its own figures is heeded: %i %% (regains after %s ms)', async (percent, regainAfterMs, atLeast, atMost) => {
     const of = account()
-    await db.tx((tx) => heed(tx, no, quota, of, { quota: 'points', percent, ...(regainAfterMs && { regainAfterMs }) }))
+    await hear(of, { percent, regainAfterMs })
     const wait = await takeAt(of, 1)
     expect(wait).toBeGreaterThanOrEqual(atLeast)
     expect(wait).toBeLessThanOrEqual(atMost)
+    if (percent === 85) expect(await takeAt(of, 1)).toBeGreaterThan(15_000)
   })
 
   test('of the tier is remembered from the second call on; until then the smallest is assumed', async () => {
     const of = account()
-    await takeAt(of, 10)
-    expect(await takeAt(of, 10)).toBeGreaterThan(0)
-    await db.tx((tx) => heed(tx, no, quota, of, { quota: 'points', percent: 1, tier: 'standard' }))
-    expect(await takeAt(of, 10)).toBe(0)
+    await takeAt(of, 9)
+    expect(await takeAt(of, 9)).toBeGreaterThan(0)
+    await hear(of, { tier: 'standard' })
+    pass(of, 300)
+    expect(await takeAt(of, 9)).toBe(0)
+    expect(await takeAt(of, 50)).toBe(0)
+  })
+
+  test('of calls refused reaches whoever has taken points already', async () => {
+    const of = account()
+    expect(await takeAt(of, 1)).toBe(0)
+    expect(await db.tx((tx) => blockedFor(tx, [quota], callerOf(of), 'write'))).toBe(0)
+    await blockAt(of, 60_000)
+    expect(await db.tx((tx) => blockedFor(tx, [quota], callerOf(of), 'write'))).toBeGreaterThan(50_000)
+    expect(await db.tx((tx) => blockedFor(tx, [{ ...quota, cost: { read: 1, write: 0 } }], callerOf(of), 'write'))).toBe(0)
+  })
+
+  test('where only the platform counts: its percentage alone stops calls', async () => {
+    const of = account()
+    const told: QuotaDefinition = { id: 'told', scope: 'account', cost: { read: 0, write: 0 }, capacity: { '': 100 }, decaySeconds: 3_600 }
+    const takeTold = async () => (await db.tx((tx) => take(tx, [told], callerOf(of), 'write'))).waitMs
+    for (let i = 0; i < 3; i += 1) expect(await takeTold()).toBe(0)
+    await db.tx((tx) => heed(tx, told, callerOf(of), { quota: 'told', percent: 96 }))
+    const wait = await takeTold()
+    expect(wait).toBeGreaterThan(30_000)
+    expect(wait).toBeLessThanOrEqual(36_000)
   })
 
   test('of an unknown tier counts as the least that is known', () => {
     expect(capacityOf(quota, 'new')).toBe(10)
     expect(capacityOf({ ...quota, capacity: { a: 5, b: 7 } }, null)).toBe(5)
+  })
+
+  test('of each audience adds to what the account may use, up to the most there is', () => {
+    const growing = { ...quota, capacity: { '': 5_000, full: 190_000 }, perAudience: { points: 40, most: 195_000 } }
+    expect(capacityOf(growing, null, 12)).toBe(5_480)
+    expect(capacityOf(growing, 'full', 12)).toBe(190_480)
+    expect(capacityOf(growing, 'full', 500)).toBe(195_000)
   })
 })

@@ -24,6 +24,7 @@ import type { Feed } from '../src/peers.ts'
 import { requestRun } from '../src/requests.ts'
 import { createSealer } from '../src/sealer.ts'
 import { settleOne } from '../src/settle.ts'
+import { databaseTime, type LimiterClock } from '../src/store/limiter.ts'
 import { readSuppressions } from '../src/suppressions.ts'
 import type { Engine } from '../src/worker/engine.ts'
 import { claim } from '../src/worker/lease.ts'
@@ -217,6 +218,7 @@ export interface WorldOptions {
   readonly rowsPerCall?: number
   readonly settings?: Readonly<Record<string, unknown>>
   readonly twin?: Parameters<typeof metaSide>[0]
+  readonly clock?: LimiterClock
 }
 
 /** Meta's world. */
@@ -308,6 +310,7 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
     },
     feed: () => behavior.feed(),
     random: () => 0.5,
+    clock: options.clock ?? databaseTime,
   }
   const audienceNo = await admin.tenant(tenantId, async (tx) => {
     const tenant = await tx.query<{ no: number }>('INSERT INTO tenant (id) VALUES ($1) RETURNING no', [tenantId])

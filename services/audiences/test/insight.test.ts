@@ -73,7 +73,7 @@ describe('the catalogue', () => {
     const id = rig.account()
     expect(await rig.call('GET', `/v1/accounts/${id}/quota`)).toMatchObject({
       status: 200,
-      body: { destination: 'meta', quotas: [{ id: 'api_score', used: 0, capacity: 60 }, { id: 'custom_audience' }] },
+      body: { destination: 'meta', quotas: [{ id: 'api_score', used: 0, capacity: 60 }, { id: 'custom_audience' }, { id: 'ads_management' }, { id: 'app' }] },
     })
     expect((await rig.call('GET', `/v1/accounts/${id}/quota`, undefined, { tenantId: newUuid() })).status).toBe(404)
   })

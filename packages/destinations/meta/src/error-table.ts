@@ -18,6 +18,10 @@ export interface ErrorRow {
   readonly termsLink?: true
   /** On an upload a row's data may be to blame: the batch is split (RELIABILITY.md §2b); SYNC.md C18 stops a split that leads nowhere. */
   readonly rowsOnUpload?: true
+  /** The manifest's quota that is used up; unnamed, the account's score is taken to be. */
+  readonly quota?: 'custom_audience' | 'ads_management' | 'app'
+  /** Somebody has to look: Meta takes what we do for abuse. */
+  readonly alarm?: true
 }
 
 const minute = 60_000
@@ -28,13 +32,17 @@ export const errorTable: readonly ErrorRow[] = [
   // A new audience cannot be written to for a short while.
   { when: ['803'], kind: 'unavailable', code: 'destination_unavailable', waitMs: minute / 2 },
 
-  { when: ['4', '4/1504022', '4/1504039', '17', '32', '341', '613', '613/5044001', '80000-80014'], kind: 'throttled', code: 'platform_throttled' },
+  { when: ['17', '32', '613', '613/5044001', '80000-80014'], kind: 'throttled', code: 'platform_throttled' },
+  // Not the account's, the whole app's.
+  { when: ['4', '4/1504022', '4/1504039', '341'], kind: 'throttled', code: 'platform_throttled', quota: 'app' },
+  { when: ['80003'], kind: 'throttled', code: 'platform_throttled', quota: 'custom_audience' },
+  { when: ['80004'], kind: 'throttled', code: 'platform_throttled', quota: 'ads_management' },
   // The API-level score blocks for 300 s in the Limited tier.
   { when: ['17/2446079', '613/1487742'], kind: 'throttled', code: 'platform_throttled', waitMs: 5 * minute },
   // Abnormal traffic: calling on would lengthen it.
-  { when: ['613/-', '613/1996'], kind: 'throttled', code: 'platform_throttled', minWaitMs: 15 * minute },
+  { when: ['613/-', '613/1996'], kind: 'throttled', code: 'platform_throttled', minWaitMs: 15 * minute, alarm: true },
   // Deemed abusive. Peers retry after hours.
-  { when: ['368', '1404078', '2859015'], kind: 'blocked', code: 'platform_blocked', minWaitMs: 2 * hour },
+  { when: ['368', '1404078', '2859015'], kind: 'blocked', code: 'platform_blocked', minWaitMs: 2 * hour, alarm: true },
   // Advertiser banned: no time heals it.
   { when: ['1404163'], kind: 'permission', code: 'advertiser_banned' },
 

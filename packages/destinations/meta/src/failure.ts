@@ -15,9 +15,9 @@ export interface CallKind {
   readonly accessToken: string
 }
 
-/** Raised when Meta says something that nobody described to us, or warns that an API version ends. */
+/** Raised when Meta says something that nobody described to us, warns that an API version ends, or takes what we do for abuse. */
 export interface Alarm {
-  readonly kind: 'unknown_error_code' | 'version_warning'
+  readonly kind: 'unknown_error_code' | 'version_warning' | 'abnormal_traffic'
   readonly detail: string
 }
 
@@ -72,13 +72,19 @@ const wordsOf = (title: string | undefined, text: string | undefined): string | 
 /** With a row to blame, splitting can help; with the session or the schema it cannot. */
 const rowsToBlame = (fields: readonly string[]): boolean => fields.length === 0 || fields.some((field) => /payload|data/.test(field))
 
-function ofRow(row: ErrorRow, envelope: Envelope, regainAfterMs: number | undefined, call: CallKind): Pick<Failure, 'kind' | 'code' | 'retryAfterMs' | 'link'> {
+function ofRow(
+  row: ErrorRow,
+  envelope: Envelope,
+  regainAfterMs: number | undefined,
+  call: CallKind,
+): Pick<Failure, 'kind' | 'code' | 'retryAfterMs' | 'link' | 'quota'> {
   const rows = row.rowsOnUpload && call.upload && rowsToBlame(envelope.blamed)
   const waitMs = Math.max(regainAfterMs ?? row.waitMs ?? 0, row.minWaitMs ?? 0)
   return {
     kind: rows ? 'rows' : row.kind,
     code: rows ? 'platform_rejected_row' : row.code,
     ...(waitMs > 0 && { retryAfterMs: waitMs }),
+    ...(row.quota && { quota: row.quota }),
     ...(row.termsLink && { link: termsUrl(call.accountExternalId) }),
   }
 }
@@ -92,6 +98,7 @@ export function failureOf(answer: HttpAnswer, call: CallKind, alarm: (alarm: Ala
   const named = Number.isNaN(code) ? 'none' : subcode === undefined ? String(code) : `${code}/${subcode}`
   const row = rowOf(code, subcode)
   if (row === undefined) alarm({ kind: 'unknown_error_code', detail: named })
+  if (row?.alarm) alarm({ kind: 'abnormal_traffic', detail: named })
   const { regainAfterMs } = readUsage(answer.headers)
   const message = withoutSecrets(envelope.message, call.accessToken)
   return {

@@ -5,6 +5,7 @@ import type { Logger } from '@audience-sync/service/log'
 import type { EngineOptions } from '../options.ts'
 import type { Feed, Grants, Suppressions } from '../peers.ts'
 import type { Sealer } from '../sealer.ts'
+import type { LimiterClock } from '../store/limiter.ts'
 
 export interface Engine {
   readonly db: Database
@@ -19,6 +20,8 @@ export interface Engine {
   readonly suppressions: Suppressions
   feed(tenantId: string, behaviorId: string): Feed
   readonly random: () => number
+  /** Of the limiter. */
+  readonly clock: LimiterClock
 }
 
 /** A connector's transaction for one tenant's work. */

@@ -17,9 +17,10 @@ import { traceId } from '@audience-sync/service/otel'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { BACKOFF_CAP_MS } from '../options.ts'
 import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
+import { TURN_CALLS } from '../pure/placement.ts'
 import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
-import { block, heed, take } from '../store/limiter.ts'
+import { block, blockedFor, heed, take, turnMs } from '../store/limiter.ts'
 import type { AudienceRow } from '../store/rows.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
 import type { Engine } from './engine.ts'
@@ -99,20 +100,37 @@ export async function grantOf({ engine, audience }: Pick<Speaker, 'engine' | 'au
   }
 }
 
-/** Points for one call from every quota that it costs; waits a little, or lets the run wait. */
-export async function takeQuota(job: Speaker, tier: string | null, kind: 'read' | 'write'): Promise<void> {
-  const { engine, lease, audience } = job
-  for (const definition of engine.destination.manifest.quotas) {
-    const cost = definition.cost[kind]
-    if (cost === 0) continue
-    for (;;) {
-      const waitMs = await engine.db.tx((tx) => take(tx, engine.destinationNo, definition, audience.accountExternalId, tier, cost))
-      if (waitMs === 0) break
-      if (waitMs > engine.options.patienceMs)
-        throw new RunWaits(waitMs, { code: 'platform_throttled', detail: `Our share of ${definition.id} is used up for now.` })
-      await sleep(waitMs, undefined, { signal: lease.signal })
+const callerOf = ({ engine, audience }: Pick<Speaker, 'engine' | 'audience'>) => ({
+  destinationNo: engine.destinationNo,
+  tenantId: audience.tenantId,
+  accountId: audience.accountId,
+  accountExternalId: audience.accountExternalId,
+  aheadMs: engine.clock.aheadMs(),
+})
+
+/**
+ * Points for one call from every quota that it costs; waits a little, or lets the run wait. A run that goes on later is planned anew:
+ * it waits until there are points for `calls`, as far as they make a turn, not for the next call alone.
+ */
+export async function takeQuota(job: Speaker, tier: string | null, kind: 'read' | 'write', calls = 1): Promise<void> {
+  const { engine, lease } = job
+  const { quotas } = engine.destination.manifest
+  for (;;) {
+    const { waitMs, quota } = await engine.db.tx((tx) => take(tx, quotas, { ...callerOf(job), tier }, kind))
+    if (waitMs === 0) return
+    if (waitMs > engine.options.patienceMs) {
+      const moreMs = await engine.db.tx((tx) => turnMs(tx, quotas, callerOf(job), kind, Math.min(calls, TURN_CALLS) - 1))
+      throw new RunWaits(waitMs + moreMs, { code: 'platform_throttled', detail: `Our share of ${quota} is used up for now.` })
     }
+    await engine.clock.sleep(waitMs, lease.signal)
   }
+}
+
+/** Points were taken before the batch was stored: a call may have been refused meanwhile, and calling on would lengthen that. */
+export async function notBlocked(job: Speaker): Promise<void> {
+  const { engine } = job
+  const forMs = await engine.db.tx((tx) => blockedFor(tx, engine.destination.manifest.quotas, callerOf(job), 'write'))
+  if (forMs > 0) throw new RunWaits(forMs, { code: 'platform_throttled', detail: 'The platform refuses calls for now.' })
 }
 
 export function contextOf(job: Speaker, grant: Grant): Context {
@@ -158,7 +176,7 @@ export async function storeCalls(tx: Tx, job: Speaker, runNo: number | null, bat
   if (runNo !== null && calls.length > 0) await tx.query('UPDATE run SET api_calls = api_calls + $2 WHERE no = $1', [runNo, calls.length])
   for (const usage of usages) {
     const definition = engine.destination.manifest.quotas.find(({ id }) => id === usage.quota)
-    if (definition && (await heed(tx, engine.destinationNo, definition, audience.accountExternalId, usage))) await tellLow(tx, job, usage)
+    if (definition && (await heed(tx, definition, callerOf(job), usage))) await tellLow(tx, job, usage)
   }
 }
 
@@ -223,7 +241,7 @@ export async function meet(job: Speaker, grant: Grant, failure: Failure, attempt
       const forMs = failure.retryAfterMs ?? BUSY_MS
       const { quotas } = engine.destination.manifest
       const definition = quotas.find(({ id }) => id === failure.quota) ?? quotas[0]
-      if (definition) await engine.db.tx((tx) => block(tx, engine.destinationNo, definition, audience.accountExternalId, forMs))
+      if (definition) await engine.db.tx((tx) => block(tx, definition, callerOf(job), forMs))
       throw new RunWaits(forMs, reason)
     }
     case 'busy':

@@ -19,7 +19,7 @@ import { batchToEncode, closeBatch, digestOf, dropPeople, type OpenBatch, tombst
 import { bisect, type Refused } from './bisect.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
-import { backoffMs, contextOf, grantOf, type Job, meet, storeCalls, tagKeyOf, takeQuota } from './job.ts'
+import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, tagKeyOf, takeQuota } from './job.ts'
 
 /** Sends `batch`, which is stored as `sending`. Returns when it is accepted, rejected, split or dissolved. */
 export async function sendBatch(job: Job, run: RunRow, stored: OpenBatch, quotaTaken = false): Promise<void> {
@@ -50,6 +50,7 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
   for (let attempt = batch.row.attempts; ; attempt += 1) {
     const grant = await grantOf(job)
     if (!quotaTaken || attempt > 0) await takeQuota(job, grant.tier, 'write')
+    await notBlocked(job)
     await intent(job, run, batch, sha256)
     try {
       const accepted = await job.engine.destination.push(contextOf(job, grant), request)

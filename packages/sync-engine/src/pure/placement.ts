@@ -1,0 +1,160 @@
+/**
+ * Who is worked on next, and who waits (R5). Three rules, and no other:
+ *
+ * 1. *The line.* Everybody has a place: the time when they joined the line (asked for, or gave way) plus how long others may pass them.
+ *    That is the slack that their schedule leaves, and half an hour at most, so nobody starves: whoever joins later than that comes
+ *    later. Somebody pressed a button: no slack. Each run that the account has at work already puts its next one back by five
+ *    minutes, so that one account's hundred audiences do not keep another's from the workers. Removals for privacy, and whoever
+ *    only has to stop, stand in no line.
+ * 2. *Room.* An account's points are promised to the runs at work as far as they expect to use them. Another run starts only if its own
+ *    expected points fit beside them, or if nobody of the account is at work: so runs of one slot start one after the other as
+ *    the points come back, and idle points are used.
+ * 3. *Turns.* Where points are scarce, and somebody else of the account waits, a run gives way after ten calls and joins the line anew,
+ *    with the full slack. It goes on where it was.
+ */
+import { SLOW, usable } from './pace.ts'
+
+const SECOND_MS = 1_000
+const HOUR_MS = 3_600_000
+export const PASSED_AT_MOST_MS = HOUR_MS / 2 // "hours" is what nobody should wait behind others
+export const AT_WORK_MS = 300_000 // five runs of one account count like half an hour of another's waiting
+export const TURN_CALLS = 10 // each turn is planned anew: fewer, and a large run would mostly plan; of 60 points in 5 minutes it is 150 s
+
+/** How long after it was asked for a run should be done. Weekly ones on the same day: the week is the schedule, not the patience. */
+const WINDOWS_MS: Readonly<Record<string, number>> = {
+  realtime: 5 * SECOND_MS,
+  hourly: HOUR_MS,
+  daily: 24 * HOUR_MS,
+  weekly: 24 * HOUR_MS,
+}
+
+/** What runs by itself follows the schedule, or what real time is to the audience; what somebody asked for is due at once. */
+export function windowMs(trigger: string, frequency: string): number {
+  if (trigger === 'realtime') return WINDOWS_MS.realtime ?? 0
+  if (trigger === 'schedule') return WINDOWS_MS[frequency] ?? HOUR_MS
+  if (trigger === 'heal') return HOUR_MS // nothing is wrong yet: it says again what was said
+  return 0
+}
+
+export interface Waiting {
+  readonly audienceNo: number
+  readonly account: string
+  /** Removals for privacy, and whoever only has to stop. */
+  readonly first: boolean
+  readonly requestedAt: number
+  /** When it last made room for others. */
+  readonly gaveWayAt: number | null
+  /** See `windowMs`. */
+  readonly windowMs: number
+  /** Calls that it expects to make. */
+  readonly calls: number
+}
+
+/** Points of one quota that bounds an account's writes. */
+export interface Points {
+  readonly capacity: number
+  readonly decaySeconds: number
+  readonly level: number
+  readonly cost: number
+}
+
+/** An account as it is now. */
+export interface AccountNow {
+  /** Runs at work, and the calls that they still expect to make. */
+  readonly atWork: number
+  readonly callsPromised: number
+  readonly points: readonly Points[]
+  /** Until one call may go. */
+  readonly waitMs: number
+}
+
+/** When the work should be done. */
+export const deadlineOf = ({ requestedAt, windowMs: window }: Pick<Waiting, 'requestedAt' | 'windowMs'>): number => requestedAt + window
+
+/** How long the points of so many calls take to come back. */
+export const callsMs = (points: readonly Points[], calls: number): number =>
+  Math.max(0, ...points.map(({ capacity, decaySeconds, cost }) => (calls * cost * decaySeconds * SECOND_MS) / capacity))
+
+/** Place in the line: the smaller, the earlier. */
+export function placeOf(run: Waiting, { atWork, points }: Pick<AccountNow, 'atWork' | 'points'>): number {
+  const joined = run.gaveWayAt ?? run.requestedAt
+  const slack = run.gaveWayAt === null ? run.windowMs - callsMs(points, run.calls) : PASSED_AT_MOST_MS
+  return joined + Math.min(Math.max(0, slack), PASSED_AT_MOST_MS) + atWork * AT_WORK_MS
+}
+
+/** Whether a run fits beside what the account's runs at work expect to use. */
+export function hasRoom({ atWork, callsPromised, points, waitMs }: AccountNow, calls: number, patienceMs: number): boolean {
+  if (waitMs > patienceMs) return false
+  return atWork === 0 || points.every(({ capacity, level, cost }) => level + (callsPromised + calls) * cost <= SLOW * capacity)
+}
+
+/** Who may start now, in order. */
+export function placed(due: readonly Waiting[], accounts: ReadonlyMap<string, AccountNow>, patienceMs: number): Waiting[] {
+  const of = ({ account }: Waiting) => accounts.get(account) ?? FREE
+  return due
+    .filter((run) => run.first || hasRoom(of(run), run.calls, patienceMs))
+    .map((run) => ({ run, place: run.first ? Number.NEGATIVE_INFINITY : placeOf(run, of(run)) }))
+    .sort((a, b) => a.place - b.place || a.run.requestedAt - b.run.requestedAt || a.run.audienceNo - b.run.audienceNo)
+    .map(({ run }) => run)
+}
+
+const FREE: AccountNow = { atWork: 0, callsPromised: 0, points: [], waitMs: 0 }
+
+/** Points are scarce from three quarters on: the same line from which calls are slowed down. */
+export const isScarce = (points: readonly Points[]): boolean => points.some(({ capacity, level }) => level >= SLOW * capacity)
+
+/** Whether a run that has made so many calls in this turn makes room for others of its account that wait. */
+export const givesWay = (calls: number, points: readonly Points[], othersWait: boolean): boolean => calls >= TURN_CALLS && othersWait && isScarce(points)
+
+export interface Forecast {
+  readonly audienceNo: number
+  readonly startsAt: number
+  readonly endsAt: number
+}
+
+/**
+ * When the work of one account will begin and end, if nothing else comes: the same line and the same turns, played forward. One
+ * run at a time, and without the gaps above three quarters of the capacity: what several runs at once, or the pace, change in it is
+ * less than what the estimate of the calls does.
+ */
+export function forecast(
+  runs: readonly Waiting[],
+  account: { readonly points: readonly Points[]; readonly blockedMs: number },
+  callMs: number,
+  now: number,
+): Forecast[] {
+  const left = runs.map((run) => ({ run, calls: Math.max(1, run.calls), startsAt: Number.NaN }))
+  const ended: Forecast[] = []
+  const levels = account.points.map(({ level }) => level)
+  const rate = ({ capacity, decaySeconds }: Points) => capacity / (decaySeconds * SECOND_MS)
+  let at = now
+  const pass = (to: number) => {
+    for (const [i, points] of account.points.entries()) levels[i] = Math.max(0, (levels[i] ?? 0) - rate(points) * (to - at))
+    at = to
+  }
+  if (account.blockedMs > 0 && runs.length > 0) pass(now + account.blockedMs)
+  while (left.length > 0) {
+    const here = left.filter(({ run }) => (run.gaveWayAt ?? run.requestedAt) <= at)
+    if (here.length === 0) {
+      pass(Math.min(...left.map(({ run }) => run.gaveWayAt ?? run.requestedAt)))
+      continue
+    }
+    const [next] = here.toSorted((a, b) => placeIn(a.run, account.points) - placeIn(b.run, account.points) || a.run.audienceNo - b.run.audienceNo)
+    if (!next) break
+    for (let i = 0; i < TURN_CALLS && next.calls > 0; i += 1) {
+      const waits = account.points.map((points, p) => ((levels[p] ?? 0) + points.cost - usable(points.capacity, points.cost)) / rate(points))
+      pass(at + Math.max(0, ...waits))
+      if (Number.isNaN(next.startsAt)) next.startsAt = at
+      for (const [p, { cost }] of account.points.entries()) levels[p] = (levels[p] ?? 0) + cost
+      pass(at + callMs)
+      next.calls -= 1
+    }
+    if (next.calls === 0) {
+      left.splice(left.indexOf(next), 1)
+      ended.push({ audienceNo: next.run.audienceNo, startsAt: next.startsAt, endsAt: at })
+    } else if (isScarce(account.points.map((points, p) => ({ ...points, level: levels[p] ?? 0 })))) next.run = { ...next.run, gaveWayAt: at }
+  }
+  return ended
+}
+
+const placeIn = (run: Waiting, points: readonly Points[]): number => (run.first ? Number.NEGATIVE_INFINITY : placeOf(run, { atWork: 0, points }))
