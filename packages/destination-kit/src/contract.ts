@@ -16,6 +16,7 @@ import type { Code } from '@audience-sync/errors/catalogue'
 import type { z } from 'zod'
 import type { Lookalikes } from './lookalike-contract.ts'
 import type { ManifestExtras } from './manifest-contract.ts'
+import type { RemoveEverywhere } from './opt-out-contract.ts'
 
 // ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -330,6 +331,8 @@ export interface Destination<S = unknown> {
    * answer passes over in silence are rejections.
    */
   push(ctx: Context, request: EncodedRequest): Promise<Accepted>
+  /** Where one call removes people from every audience of an account. */
+  readonly removeEverywhere?: RemoveEverywhere<S>
   /** What became of accepted batches of one audience. Only where `applies` is `settle`. */
   settle(ctx: Context, audienceExternalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]>
   /** All audiences that carry our marker, oldest first. */

@@ -161,7 +161,11 @@ const audiences = {
     'The destination refuses these settings',
     'Correct the settings named in `errors`; GET /v1/destinations/{destination} has their schema.',
   ),
-  removal_refused: entry(409, 'The platform refuses to shrink the audience that far', 'Delete the audience, or replace its whole list.'),
+  removal_refused: entry(
+    409,
+    'The platform refuses to shrink the audience that far',
+    'Nothing is lost: these people are removed as soon as the audience has grown. Or refresh it in full, so that its whole list is replaced, or delete it. Opt-outs are removed from the whole account.',
+  ),
   run_not_held: entry(409, 'No run of this audience is held', 'Nothing needs approval.'),
   run_finished: entry(409, 'The run has already ended', 'Start a new run with refresh.'),
   plan_stale: entry(409, 'What the plan rests on has changed', 'Make a new plan.'),

@@ -95,6 +95,10 @@ export const audience = pgTable(
     deletedAt: at('deleted_at'),
     /** Fewer eligible people than the minimum: only additions are withheld (C14). */
     tooSmall: boolean('too_small').notNull().default(false),
+    /** The platform refused to make it any smaller: why, while somebody waits to be removed. */
+    shrinkRefused: jsonb('shrink_refused'),
+    /** A replacement of the whole list that is under way (`worker/replacement.ts`); null: none. */
+    replacing: jsonb('replacing'),
 
     sizeBehavior: integer('size_behavior'),
     sizeEligible: integer('size_eligible'),
@@ -206,6 +210,10 @@ export const batch = pgTable(
     destinationNo: smallint('destination_no').notNull(),
     generation: smallint('generation').notNull(),
     operation: text('operation').notNull(),
+    /** list: adds to the audience, or removes from it. account: removes from all audiences of the account. replace: a part of a new list. */
+    manner: text('manner').notNull().default('list'),
+    /** Of a removal that another audience's call did for this one, too: that call's batch. */
+    sharedCall: bigint('shared_call', { mode: 'number' }),
     lane: text('lane').notNull().default(''),
     sessionId: bigint('session_id', { mode: 'number' }),
     sessionSeq: integer('session_seq'),
@@ -313,7 +321,7 @@ export const todo = pgTable(
     audienceNo: integer('audience_no').notNull(),
     tenantNo: integer('tenant_no').notNull(),
     destinationNo: smallint('destination_no').notNull(),
-    /** privacy | rejected | failed | dissolved | in_flight | unknown */
+    /** privacy | rejected | failed | dissolved | in_flight | unknown | too_small */
     reason: text('reason').notNull(),
     attempts: smallint('attempts').notNull().default(0),
     notBefore: at('not_before').notNull().defaultNow(),
@@ -361,6 +369,24 @@ export const rejection = pgTable(
     lastAt: at('last_at').notNull().defaultNow(),
   },
   (t) => [primaryKey({ columns: [t.runNo, t.customerNo, t.operation] }), index('rejection_of_person').on(t.audienceNo, t.customerNo)],
+)
+
+/**
+ * Which calls removed whom for privacy: what proves it later, when the ledger has forgotten. Rows of other audiences than the batch's
+ * are those that an account-wide call took along.
+ */
+export const privacyRemoval = pgTable(
+  'privacy_removal',
+  {
+    batchNo: bigint('batch_no', { mode: 'number' }).notNull(),
+    customerNo: bigint('customer_no', { mode: 'number' }).notNull(),
+    audienceNo: integer('audience_no').notNull(),
+    tenantNo: integer('tenant_no').notNull(),
+    destinationNo: smallint('destination_no').notNull(),
+    /** Of the sealed ledger row that the call saw: unchanged since, its audience need not call again. null: the batch is the audience's own. */
+    heldDigest: bytes('held_digest'),
+  },
+  (t) => [primaryKey({ columns: [t.batchNo, t.audienceNo, t.customerNo] }), index('privacy_removal_of_person').on(t.customerNo)],
 )
 
 /** Every call to a platform, identifiers masked, kept 90 days. */

@@ -16,6 +16,7 @@ import { complete, restStatus } from './worker/close.ts'
 import { RunFails, RunWaits } from './worker/endings.ts'
 import { type Engine, inTenant } from './worker/engine.ts'
 import { contextOf, grantOf, meet, type Speaker, storeCalls, takeQuota } from './worker/job.ts'
+import { tryShrinkingAgain } from './worker/too-small.ts'
 
 const BATCHES = 1_000 // of one audience at once; the rest comes in the next look
 const TROUBLE_FACTOR = 4 // a look that failed is not repeated as soon as one that found work in progress
@@ -129,6 +130,7 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, siz
     `SELECT no FROM run r WHERE audience_no = $1 AND (status = 'applying' OR no = ANY($2)) AND NOT EXISTS (SELECT FROM batch b WHERE b.run_no = r.no AND b.state = 'accepted')`,
     [audienceNo, [...new Set(all.map(({ runNo }) => runNo))]],
   )
+  if (all.some(({ operation }) => operation === 'add')) await tryShrinkingAgain(tx, audience)
   await tellSize(tx, audience, size)
   for (const { no } of runs) if ((await readRun(tx, no)).status === 'applying') await complete(tx, audienceNo, no)
   await lookLater(tx, engine, audienceNo, settled)
@@ -162,7 +164,9 @@ async function rest(tx: Tx, audienceNo: number): Promise<void> {
     await tx.query(`UPDATE lookalike SET due_at = now() WHERE audience_no = $1 AND status = 'pending' AND deleted_at IS NULL`, [audienceNo])
   }
   const audience = await readAudience(tx, audienceNo)
-  if (audience.status === 'error' || audience.status === 'held' || audience.status === 'rate_limited' || audience.status === 'syncing') return
+  // Held by the brake; one that the platform refuses to shrink is looked at anew.
+  const held = audience.status === 'held' && audience.shrinkRefused === null
+  if (audience.status === 'error' || held || audience.status === 'rate_limited' || audience.status === 'syncing') return
   if (slow) await setStatus(tx, audience, 'pending', { code: 'platform_slow' })
   else await restStatus(tx, audienceNo)
 }

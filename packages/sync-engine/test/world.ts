@@ -219,6 +219,8 @@ export interface WorldOptions {
   readonly settings?: Readonly<Record<string, unknown>>
   readonly twin?: Parameters<typeof metaSide>[0]
   readonly clock?: LimiterClock
+  /** The portfolio of the account, where connections knows one. */
+  readonly businessId?: string
 }
 
 /** Meta's world. */
@@ -289,7 +291,14 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
       get: async () => {
         if (ended === side.grant().version) throw new AppError('connection_expired', 'The platform no longer takes the token.')
         remembered ??= side.grant()
-        return { connectionId: 'con_1', accountId: 'acc_1', accountExternalId: side.accountExternalId, expiresAt: null, businessId: null, ...remembered }
+        return {
+          connectionId: 'con_1',
+          accountId: 'acc_1',
+          accountExternalId: side.accountExternalId,
+          expiresAt: null,
+          businessId: options.businessId ?? null,
+          ...remembered,
+        }
       },
       // What cannot be renewed is at an end.
       report: async (_tenant, grant, problem) => {

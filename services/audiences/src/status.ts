@@ -27,6 +27,8 @@ export function standingOf(audience: AudienceRow, open: readonly RunRow[]): Stan
   const waiting = of('waiting')
   if (waiting) return waitingFor(waiting)
   if (open.length > 0) return { status: 'syncing', reason: null }
+  // The platform refuses to make it any smaller: no run is open, and none is forbidden.
+  if (stored.status === 'held' && audience.shrinkRefused) return stored
   // Written while a run was open that has ended since.
   if (OF_A_RUN.has(stored.status)) return { status: audience.settleAt || !audience.externalId ? 'pending' : 'active', reason: null }
   return stored

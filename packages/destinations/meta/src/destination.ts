@@ -10,6 +10,7 @@ import { encode } from './encode.ts'
 import type { Alarm } from './failure.ts'
 import { metaLookalikes } from './lookalikes.ts'
 import { currentVersion, type MetaSettings, metaManifest } from './manifest.ts'
+import { removeEverywhere } from './opt-out.ts'
 import { lane, prepare } from './payload.ts'
 import { push } from './push.ts'
 
@@ -36,7 +37,12 @@ export function createMetaDestination({
     prepare,
     lane,
     encode: (batch) => encode(batch, apiVersion),
-    push: (ctx, request) => seeing(ctx, request.path.split('/')[2] ?? '', push(graph, ctx, request)),
+    push: (ctx, request) => {
+      const [, , to = ''] = request.path.split('/')
+      // To the account it goes for all audiences: there is none to look for.
+      return to.startsWith('act_') ? push(graph, ctx, request) : seeing(ctx, to, push(graph, ctx, request))
+    },
+    removeEverywhere: removeEverywhere(apiVersion),
     settle: (ctx, externalId, batches) => seeing(ctx, externalId, audiences.settle(ctx, externalId, batches)),
     findAudiences: audiences.find,
     createAudience: audiences.create,

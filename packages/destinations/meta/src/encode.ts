@@ -18,11 +18,14 @@ const columnsOf: Readonly<Record<IdentifierChoice, readonly number[]>> = {
   mobileAdId: [at.MADID],
 }
 
+/** What goes into a body, wherever it is sent. */
+type Rows = Pick<Batch<MetaSettings>, 'rows' | 'config' | 'session'>
+
 /**
  * One schema for all batches of a session: the chosen keys, in the vendor's order. A removal may carry keys that were
  * chosen when the row was added and are not any more: it says what the adding said (R1).
  */
-function schemaOf({ config, rows }: Batch<MetaSettings>): readonly number[] {
+function schemaOf({ config, rows }: Rows): readonly number[] {
   const used = new Set(config.identifiers.flatMap((choice) => columnsOf[choice]))
   if (config.settings.valueBased) used.add(at.LOOKALIKE_VALUE)
   if (config.settings.limitedDataUse) used.add(at.DATA_PROCESSING_OPTIONS).add(at.DATA_PROCESSING_OPTIONS_COUNTRY).add(at.DATA_PROCESSING_OPTIONS_STATE)
@@ -93,7 +96,11 @@ function dataOf(rows: readonly KeySet[], schema: readonly number[]): Buffer {
   return bytes.subarray(0, end)
 }
 
-export function encode(batch: Batch<MetaSettings>, apiVersion: string): EncodedRequest {
+export const encode = (batch: Batch<MetaSettings>, apiVersion: string): EncodedRequest =>
+  encodeRows(batch, { method: batch.operation === 'add' ? 'POST' : 'DELETE', path: `/${apiVersion}/${batch.audienceExternalId}/users` })
+
+/** The same body for every call that carries rows. */
+export function encodeRows(batch: Rows, to: Pick<EncodedRequest, 'method' | 'path'>): EncodedRequest {
   const schema = schemaOf(batch)
   if (schema[0] === at.EXTERN_ID && batch.rows.some((row) => !row[at.EXTERN_ID])) {
     throw new TypeError('Rows with and without EXTERN_ID in one batch: their lanes differ')
@@ -101,8 +108,7 @@ export function encode(batch: Batch<MetaSettings>, apiVersion: string): EncodedR
   const names = schema.map((key) => (keys[key] as (typeof keys)[number]).name)
   const session = batch.session && { session_id: batch.session.id, batch_seq: batch.session.seq, last_batch_flag: batch.session.last }
   return {
-    method: batch.operation === 'add' ? 'POST' : 'DELETE',
-    path: `/${apiVersion}/${batch.audienceExternalId}/users`,
+    ...to,
     headers: { 'content-type': 'application/json' },
     body: Buffer.concat([
       Buffer.from(`{"payload":{"schema":${JSON.stringify(names)},"data":[`),

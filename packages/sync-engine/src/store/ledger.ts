@@ -186,7 +186,7 @@ export async function recordRemovals(
   )
 }
 
-export type TodoReason = 'privacy' | 'rejected' | 'failed' | 'dissolved' | 'in_flight' | 'unknown'
+export type TodoReason = 'privacy' | 'rejected' | 'failed' | 'dissolved' | 'in_flight' | 'unknown' | 'too_small'
 
 /** Leaves people for a later run. A removal for privacy is never overwritten by a lesser reason. */
 export async function leave(

@@ -1,5 +1,6 @@
 /** Whose last word is to be said again, and when (SYNC.md C2, C4, C16). */
 import type { Tx } from '@audience-sync/db/database'
+import { REFUSED_AGAIN_MS } from '../options.ts'
 import type { LedgerScope } from './ledger.ts'
 
 const DOUBTFUL_FIRST = '15 minutes' // C16: a call that outlived its worker has landed by then …
@@ -44,6 +45,15 @@ export async function saidAgain(tx: Tx, audienceNo: number, customers: readonly 
   await tx.query(`UPDATE say_again SET times = times - 1, due_at = now() + interval '${DOUBTFUL_THEN}' WHERE audience_no = $1 AND customer_no = ANY($2)`, [
     audienceNo,
     customers,
+  ])
+}
+
+/** The repetition was refused: nothing changes within minutes. */
+export async function postpone(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
+  await tx.query(`UPDATE say_again SET due_at = now() + $3 * interval '1 millisecond' WHERE audience_no = $1 AND customer_no = ANY($2)`, [
+    audienceNo,
+    customers,
+    REFUSED_AGAIN_MS,
   ])
 }
 

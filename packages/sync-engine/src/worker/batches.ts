@@ -7,14 +7,15 @@ import { createHash, randomInt } from 'node:crypto'
 import { newUuid } from '@audience-sync/contracts/ids'
 import { purposeBit } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
-import type { Batch, Operation, SendConfig, Session } from '@audience-sync/destination-kit/contract'
+import type { Batch, EncodedRequest, Operation, SendConfig, Session } from '@audience-sync/destination-kit/contract'
 import { encodeHeld } from '../pure/held.ts'
 import type { Packed } from '../pure/packer.ts'
 import { type BatchPerson, decodePayload, encodePayload } from '../pure/payload.ts'
 import { tagsOf } from '../pure/tags.ts'
 import { heldOf, payloadOf } from '../sealer.ts'
 import { clearTodo, leave, recordAdditions, recordRemovals } from '../store/ledger.ts'
-import type { BatchRow, RunRow } from '../store/rows.ts'
+import { recordPrivacyRemovals, recordRepeatedRemovals } from '../store/privacy-removals.ts'
+import type { AudienceRow, BatchRow, RunRow } from '../store/rows.ts'
 import { readBatch } from '../store/rows.ts'
 import { forgetToSayAgain } from '../store/say-again.ts'
 import { recordTags } from '../store/tags.ts'
@@ -34,16 +35,27 @@ const numbersOf = (people: readonly BatchPerson[], which: (person: BatchPerson) 
 const oldest = (positions: readonly string[]): string =>
   positions.toSorted((a, b) => (BigInt(a.split(':')[0] ?? 0) < BigInt(b.split(':')[0] ?? 0) ? -1 : 1))[0] ?? '0:0'
 
+/** How it is said: to the audience, to all audiences of the account, or as a part of a new list. */
+export type Manner = 'list' | 'account' | 'replace'
+
 export interface Storing {
   readonly session: Session | null
-  readonly alongside: (tx: Tx) => Promise<void>
+  readonly alongside: (tx: Tx, batchNo: number) => Promise<void>
+  readonly manner?: Manner
+  /** Another audience's call that did this, too. */
+  readonly sharedCall?: number
   readonly privacy?: boolean
   /** Said before: not counted, and no newer word (C4). */
   readonly repeat?: boolean
 }
 
 /** One transaction: the batch, its rows sealed, the ledger rows that name it, and whatever goes with it (the cursor). */
-export async function storeBatch(job: Job, run: RunRow, packed: Packed, { session, alongside, privacy = false, repeat = false }: Storing): Promise<OpenBatch> {
+export async function storeBatch(
+  job: Job,
+  run: RunRow,
+  packed: Packed,
+  { session, alongside, privacy = false, repeat = false, manner = 'list', sharedCall }: Storing,
+): Promise<OpenBatch> {
   const { engine, audience, scope } = job
   const { keys } = engine.destination.manifest
   const people = packed.parts.map(({ customerNo, kind, sets }) => ({ customerNo, kind, sets }))
@@ -63,7 +75,14 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
       people,
       suppressionsAt: oldest(packed.parts.map(({ suppressionsAt }) => suppressionsAt)),
       repeat,
+      manner,
+      sharedCall,
     })
+    if (packed.operation === 'remove') {
+      const everyone = numbersOf(people, () => true)
+      if (privacy) await recordPrivacyRemovals(tx, scope, no, everyone)
+      if (repeat) await recordRepeatedRemovals(tx, scope, no, everyone)
+    }
     if (!repeat)
       await forgetToSayAgain(
         tx,
@@ -92,7 +111,7 @@ export async function storeBatch(job: Job, run: RunRow, packed: Packed, { sessio
         'in_flight',
         numbersOf(people, ({ kind }) => kind === 'none'),
       )
-    await alongside(tx)
+    await alongside(tx, no)
     return readBatch(tx, no)
   })
   job.exceptions.set(row.no, 'open')
@@ -106,15 +125,17 @@ interface NewBatch {
   readonly people: readonly BatchPerson[]
   readonly suppressionsAt: string
   readonly repeat: boolean
+  readonly manner: string
+  readonly sharedCall?: number | undefined
 }
 
 export async function insertBatch(tx: Tx, { audience, scope }: Job, run: RunRow, batch: NewBatch): Promise<number> {
-  const { operation, lane, session, people, suppressionsAt, repeat } = batch
+  const { operation, lane, session, people, suppressionsAt, repeat, manner, sharedCall = null } = batch
   const rows = people.reduce((sum, { sets }) => sum + sets.length, 0)
   const { rows: made } = await tx.query<{ no: number }>(
     `INSERT INTO batch (id, tenant_id, run_no, audience_no, destination_no, generation, operation, lane, session_id, session_seq, session_last,
-       rows, added, removed, replaced, braked, state, suppressions_at, fetched_at, repeat)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'sending', $17, now(), $18) RETURNING no`,
+       rows, added, removed, replaced, braked, state, suppressions_at, fetched_at, repeat, manner, shared_call)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, 'sending', $17, now(), $18, $19, $20) RETURNING no`,
     [
       newUuid(),
       audience.tenantId,
@@ -134,6 +155,8 @@ export async function insertBatch(tx: Tx, { audience, scope }: Job, run: RunRow,
       countOf(people, 'removed'),
       suppressionsAt,
       repeat,
+      manner,
+      sharedCall,
     ],
   )
   if (!made[0]) throw new Error('No batch was stored.')
@@ -198,8 +221,21 @@ export async function dropPeople(job: Job, run: RunRow, batch: OpenBatch, droppe
   return row && { row, people }
 }
 
-/** What the destination is given: the same for the same stored batch, whatever was chosen since its run began (C9). */
-export function batchToEncode({ audience }: Job, { config }: RunRow, { row, people }: OpenBatch): Batch {
+/** The bytes: the same for the same stored batch, whatever was chosen since its run began (C9). */
+export function requestOf({ engine, audience }: Job, { config }: RunRow, { row, people }: OpenBatch): EncodedRequest {
+  const { destination } = engine
+  if (row.manner === 'account') {
+    if (!destination.removeEverywhere) throw new Error('The destination has no call for all audiences of an account.')
+    return destination.removeEverywhere.encode({
+      accountExternalId: audience.accountExternalId,
+      rows: people.flatMap(({ sets }) => sets),
+      config: config as SendConfig,
+    })
+  }
+  return destination.encode(batchToEncode(audience, config as SendConfig, row, people))
+}
+
+function batchToEncode(audience: AudienceRow, config: SendConfig, row: BatchRow, people: readonly BatchPerson[]): Batch {
   if (audience.externalId === null) throw new Error('The far audience is not known yet.')
   return {
     operation: row.operation as Operation,
@@ -207,7 +243,7 @@ export function batchToEncode({ audience }: Job, { config }: RunRow, { row, peop
     accountExternalId: audience.accountExternalId,
     rows: people.flatMap(({ sets }) => sets),
     session: row.sessionId === null ? null : { id: row.sessionId, seq: row.sessionSeq ?? 1, last: row.sessionLast },
-    config: config as SendConfig,
+    config,
   }
 }
 

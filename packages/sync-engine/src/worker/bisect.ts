@@ -90,8 +90,8 @@ async function divide(job: Job, run: RunRow, { batch, failure }: Refused, parts:
     const made: number[] = []
     for (const people of parts) {
       const session = batch.row.sessionId === null ? null : { id: newSessionId(), seq: 1, last: true }
-      const { operation, lane, suppressionsAt, repeat } = batch.row
-      const no = await insertBatch(tx, job, run, { operation: operation as 'add' | 'remove', lane, session, people, suppressionsAt, repeat })
+      const { operation, lane, suppressionsAt, repeat, manner } = batch.row
+      const no = await insertBatch(tx, job, run, { operation: operation as 'add' | 'remove', lane, session, people, suppressionsAt, repeat, manner })
       await insertPayload(tx, job, no, seal(encodePayload(keys, people), payloadOf(audience.no, no)))
       await tx.query(`UPDATE ledger SET ${column} = $2 WHERE audience_no = $1 AND customer_no = ANY($3) AND ${column} = $4`, [
         scope.audienceNo,

@@ -6,6 +6,7 @@ import { type AudienceStatus, announce, type StatusReason, setStatus } from '../
 import type { Hold } from './brake.ts'
 import type { Job } from './job.ts'
 import { storeCalls } from './job.ts'
+import { stillRefused } from './too-small.ts'
 
 /** Claims the run: commits before anything is read (C5). A run that goes on after a wait begins again. */
 export function begin(job: Job, run: RunRow): Promise<RunRow> {
@@ -66,7 +67,9 @@ export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
     [audienceNo],
   )
   if (rows[0]?.live && audience.status !== 'syncing') return
+  const refused = await stillRefused(tx, audience)
   if (audience.tooSmall) await setStatus(tx, audience, 'paused', { code: 'audience_too_small' })
+  else if (refused) await setStatus(tx, audience, 'held', refused)
   else await setStatus(tx, audience, rows[0]?.unapplied ? 'pending' : 'active')
 }
 

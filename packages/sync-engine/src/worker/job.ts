@@ -47,6 +47,8 @@ export interface Job extends Omit<Speaker, 'audience'> {
   readonly versions: Versions
   /** Opened with its first use. */
   tagKey?: Buffer
+  /** Whose removal for privacy was refused because of the size it would leave: removed from the whole account next (R7). */
+  tooSmall?: number[]
 }
 
 export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exceptions: Exceptions): Job {

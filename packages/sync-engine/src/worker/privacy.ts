@@ -15,6 +15,7 @@ import { begin, finish } from './close.ts'
 import { RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
+import { removeFromAccount } from './opt-out.ts'
 import { heldOfPeople, privacyRemoval } from './people.ts'
 import { repeatLastWords } from './repeat.ts'
 import { resolveOpen } from './resolve.ts'
@@ -41,15 +42,25 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     if (customers.length === 0) break
     after = customers.at(-1) ?? after
     const allowed = await allowedAgain(job, customers)
-    const held = await inTenant(job.engine, lease.tenantId, (tx) => heldOfPeople(tx, job, customers))
-    const people = customers.map((customerNo) => privacyRemoval(customerNo, allowed.has(customerNo) ? [] : (held.get(customerNo) ?? [])))
+    // From the whole account where that works; the others from this audience.
+    const apart = new Set(
+      await removeFromAccount(
+        job,
+        run,
+        customers.filter((no) => !allowed.has(no)),
+      ),
+    )
+    const here = customers.filter((no) => apart.has(no) || allowed.has(no))
+    const held = await inTenant(job.engine, lease.tenantId, (tx) => heldOfPeople(tx, job, here))
+    const people = here.map((customerNo) => privacyRemoval(customerNo, allowed.has(customerNo) ? [] : (held.get(customerNo) ?? [])))
     const quiet = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
     if (quiet.length > 0) await lease.fenced(run.no, (tx) => clearTodo(tx, audience.no, quiet, 0, true))
     for (const { parts } of people) for (const packed of packer.add(parts)) await say(job, run, packed)
   }
   for (const packed of packer.flush()) await say(job, run, packed)
+  const stuck = await removeFromAccount(job, run, job.tooSmall?.splice(0) ?? [], { force: true })
   await repeatLastWords(job, run, null)
-  if (await isLeft(job, run))
+  if (stuck.length > 0 || (await isLeft(job, run)))
     throw new RunWaits(REFUSED_AGAIN_MS, { code: 'platform_rejected_row', detail: 'The platform refused removals for privacy; they are tried again.' })
   await finish(job, run)
   // Somebody came too late for this run and found it still open: they get one of their own.

@@ -18,6 +18,7 @@ import { type Again, audiencesToSayAgain, neverMind, readAgain } from '../store/
 import { newSessionId, storeBatch } from './batches.ts'
 import { type Engine, inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
+import { optedOut } from './opt-out.ts'
 import { preparedFor } from './people.ts'
 import { sendBatch } from './send.ts'
 
@@ -27,24 +28,32 @@ const NOTHING_SINCE = '0:0'
 export async function repeatLastWords(job: Job, run: RunRow, feed: Feed | null): Promise<void> {
   const { lease, audience, engine } = job
   const { manifest, lane } = engine.destination
-  const packer = new Packer(manifest.limits.rowsPerCall, lane)
-  const say = async (packed: Packed) => {
+  const packers = { list: new Packer(manifest.limits.rowsPerCall, lane), account: new Packer(manifest.limits.rowsPerCall, lane) }
+  const say = async (packed: Packed, manner: keyof typeof packers) => {
     const grant = await grantOf(job)
     await takeQuota(job, grant.tier, 'write')
-    const session = manifest.sessions === 'none' ? null : { id: newSessionId(), seq: 1, last: true }
-    await sendBatch(job, run, await storeBatch(job, run, packed, { session, repeat: true, alongside: async () => {} }), true)
+    const session = manifest.sessions === 'none' || manner === 'account' ? null : { id: newSessionId(), seq: 1, last: true }
+    await sendBatch(job, run, await storeBatch(job, run, packed, { session, repeat: true, manner, alongside: async () => {} }), true)
   }
   for (let after = 0; ; ) {
     const due = await inTenant(engine, lease.tenantId, (tx) => readAgain(tx, audience.no, after, feed === null, PAGE))
     if (due.length === 0) break
     after = due.at(-1)?.customerNo ?? after
     const parts = [...(await removals(job, due)), ...(feed ? await additions(job, feed, due) : [])]
-    for (const part of parts) for (const packed of packer.add([part])) await say(packed)
+    const out = await optedOut(
+      job,
+      due.filter(({ last }) => last === 'remove').map(({ customerNo }) => customerNo),
+    )
+    for (const part of parts) {
+      const manner = part.operation === 'remove' && out.has(part.customerNo) ? 'account' : 'list'
+      for (const packed of packers[manner].add([part])) await say(packed, manner)
+    }
     const said = new Set(parts.map(({ customerNo }) => customerNo))
     const changed = due.filter(({ customerNo }) => !said.has(customerNo)).map(({ customerNo }) => customerNo)
     await lease.fenced(run.no, (tx) => neverMind(tx, audience.no, changed))
   }
-  for (const packed of packer.flush()) await say(packed)
+  for (const packed of packers.account.flush()) await say(packed, 'account')
+  for (const packed of packers.list.flush()) await say(packed, 'list')
 }
 
 async function removals(job: Job, due: readonly Again[]): Promise<Part[]> {

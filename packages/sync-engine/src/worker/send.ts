@@ -13,13 +13,15 @@ import { tagsOf } from '../pure/tags.ts'
 import { forgetRemoved, leave, neverAdded, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
-import { leaveToSayAgain, saidAgain } from '../store/say-again.ts'
+import { leaveToSayAgain, postpone, saidAgain } from '../store/say-again.ts'
 import { leaveSharersToSayAgain } from '../store/tags.ts'
-import { batchToEncode, closeBatch, digestOf, dropPeople, type OpenBatch, tombstoned } from './batches.ts'
+import { closeBatch, digestOf, dropPeople, type OpenBatch, requestOf, tombstoned } from './batches.ts'
 import { bisect, type Refused } from './bisect.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, tagKeyOf, takeQuota } from './job.ts'
+import { leaveSharersElsewhere, mayRemoveEverywhere } from './opt-out.ts'
+import { holdUntilLarger, tryShrinkingAgain } from './too-small.ts'
 
 /** Sends `batch`, which is stored as `sending`. Returns when it is accepted, rejected, split or dissolved. */
 export async function sendBatch(job: Job, run: RunRow, stored: OpenBatch, quotaTaken = false): Promise<void> {
@@ -44,7 +46,7 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
     if (gone.size > 0) batch = await dropPeople(job, run, batch, gone)
     if (!batch) return null
   }
-  const request = job.engine.destination.encode(batchToEncode(job, run, batch))
+  const request = requestOf(job, run, batch)
   const sha256 = digestOf(request.body)
   if (batch.row.sha256 && !batch.row.sha256.equals(sha256)) throw new Error(`Batch ${batch.row.id} would be sent with other bytes than before.`)
   for (let attempt = batch.row.attempts; ; attempt += 1) {
@@ -73,7 +75,7 @@ async function intent(job: Job, run: RunRow, { row }: OpenBatch, sha256: Buffer)
   )
 }
 
-async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted: Accepted): Promise<void> {
+export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted: Accepted): Promise<void> {
   const { row, people } = batch
   const byRow = peopleOfRows(people)
   const refused = new Map<number, Rejected>()
@@ -126,6 +128,8 @@ async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted:
     if (row.repeat) await saidAgain(tx, row.audienceNo, customers)
     else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder, customers)
     await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
+    if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, customers, taken)
+    if (applied && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
     if (applied && row.operation === 'remove') await forgetRemoved(tx, row.audienceNo, [row.no])
     if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
   })
@@ -168,7 +172,11 @@ async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Gran
       await moved(job, run, batch, batch.row.state === 'unknown' ? 'unknown' : 'planned', failure)
       return again(job, run, failure, attempt)
     case 'too_small':
-      await rejectAll(job, run, batch, failure)
+      if (run.trigger === 'privacy' && mayRemoveEverywhere(job, grant)) {
+        // R7: their call for the whole account is next.
+        await ended(job, run, batch, 'dissolved', failure, 'privacy', peopleIn(batch))
+        job.tooSmall = [...(job.tooSmall ?? []), ...peopleIn(batch)]
+      } else await rejectAll(job, run, batch, failure)
       return true
     case 'throttled':
     case 'busy':
@@ -216,6 +224,8 @@ const rejectAll = async (job: Job, run: RunRow, batch: OpenBatch, failure: Failu
         return { customerNo, code, platform }
       }),
     )
+    if (batch.row.repeat) await postpone(tx, job.audience.no, peopleIn(batch))
+    if (failure.kind === 'too_small') await holdUntilLarger(tx, job, run, peopleIn(batch), reasonOf(failure))
     await closeBatch(tx, batch.row.no, 'rejected', reasonOf(failure))
   })
   job.exceptions.set(batch.row.no, 'failed')
