@@ -12,6 +12,7 @@ export const gatewayConfig = z.object({
   CONNECTIONS_URL: z.url().describe('where the service connections answers'),
   BEHAVIOR_EXPORT_URL: z.url().describe('where the service behavior-export answers'),
   AUDIENCES_URL: z.url().describe('where the service audiences answers'),
+  WEBHOOKS_URL: z.url().describe('where the service webhooks answers'),
   SCHEDULER_URL: z.url().optional().describe('where the scheduler answers its probes; shown by /v1/status'),
   ADMIN_API_KEY: z
     .string()

@@ -2,7 +2,7 @@
 import type { HTTPMethods } from 'fastify'
 import type { RouteClass } from './limits.ts'
 
-export const services = ['connections', 'behavior-export', 'audiences'] as const
+export const services = ['connections', 'behavior-export', 'audiences', 'webhooks'] as const
 export type ServiceName = (typeof services)[number]
 
 export interface ForwardedRoute {
@@ -26,6 +26,7 @@ const owned: Record<ServiceName, readonly string[]> = {
   connections: ['connections', 'accounts', 'default-accounts'],
   'behavior-export': ['behaviors', 'customers', 'privacy'],
   audiences: ['audiences', 'runs', 'plans', 'destinations', 'campaigns', 'errors'],
+  webhooks: ['webhook-endpoints', 'event-types'],
 }
 
 /** Routes that differ from the rest of their prefix. */

@@ -73,7 +73,12 @@ export async function start(config: GatewayConfig, { log, tokens, timeouts }: Ga
     limits: limiter(buckets, defaults),
     audit,
     keyMode: config.API_KEY_MODE,
-    urls: { connections: config.CONNECTIONS_URL, 'behavior-export': config.BEHAVIOR_EXPORT_URL, audiences: config.AUDIENCES_URL },
+    urls: {
+      connections: config.CONNECTIONS_URL,
+      'behavior-export': config.BEHAVIOR_EXPORT_URL,
+      audiences: config.AUDIENCES_URL,
+      webhooks: config.WEBHOOKS_URL,
+    },
     schedulerUrl: config.SCHEDULER_URL,
     corsOrigins: config.CORS_ORIGINS ?? [],
     trustedProxies: config.TRUSTED_PROXIES,

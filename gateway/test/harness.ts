@@ -11,7 +11,7 @@ import { gatewayConfig } from '../src/config.ts'
 import { type GatewayParts, start } from '../src/start.ts'
 
 export const ADMIN = 'bootstrap-key-of-the-tests-0123456789'
-const NAMES = ['gateway', 'connections', 'behavior-export', 'audiences'] as const
+const NAMES = ['gateway', 'connections', 'behavior-export', 'audiences', 'webhooks'] as const
 type Name = Exclude<(typeof NAMES)[number], 'gateway'>
 
 export interface Harness {
@@ -63,6 +63,7 @@ export async function harness({ routes = {}, config = {}, instead = {}, timeouts
     CONNECTIONS_URL: await urlOf('connections'),
     BEHAVIOR_EXPORT_URL: await urlOf('behavior-export'),
     AUDIENCES_URL: await urlOf('audiences'),
+    WEBHOOKS_URL: await urlOf('webhooks'),
     ADMIN_API_KEY: ADMIN,
     API_KEY_MODE: 'test',
   }

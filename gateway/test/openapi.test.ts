@@ -125,6 +125,7 @@ test('the status names each service, and probes need no credential', async () =>
       ['connections', false],
       ['behavior-export', true],
       ['audiences', true],
+      ['webhooks', true],
     ],
   ])
   expect((await gateway.call('/livez', { key: null })).status).toBe(200)

@@ -5,14 +5,14 @@
 import { randomBytes } from 'node:crypto'
 import { generateServiceKey } from '@audience-sync/service/tokens'
 
-export const SERVICES = ['gateway', 'connections', 'behavior-export', 'audiences', 'scheduler', 'connector-meta'] as const
+export const SERVICES = ['gateway', 'connections', 'behavior-export', 'audiences', 'scheduler', 'webhooks', 'connector-meta'] as const
 export type ServiceName = (typeof SERVICES)[number]
 type Jwk = Awaited<ReturnType<typeof generateServiceKey>>['privateJwk']
 
 /** Whoever loses these loses the data. */
 export interface Keys {
   readonly adminKey: string
-  readonly keks: { readonly connections: string; readonly behaviorExport: string; readonly sync: string }
+  readonly keks: { readonly connections: string; readonly behaviorExport: string; readonly sync: string; readonly webhooks: string }
   readonly deadLetterKey: string
   readonly metaAppSecret: string
   readonly servicePrivateJwks: Readonly<Record<ServiceName, Jwk>>
@@ -27,11 +27,24 @@ export async function makeKeys(): Promise<Keys> {
   const pairs = await Promise.all(SERVICES.map(async (name) => ({ name, ...(await generateServiceKey(name)) })))
   return {
     adminKey: `demo-${randomBytes(24).toString('base64url')}`,
-    keks: { connections: kek(), behaviorExport: kek(), sync: kek() },
+    keks: { connections: kek(), behaviorExport: kek(), sync: kek(), webhooks: kek() },
     deadLetterKey: randomBytes(32).toString('base64url'),
     metaAppSecret: randomBytes(16).toString('hex'),
     servicePrivateJwks: Object.fromEntries(pairs.map(({ name, privateJwk }) => [name, privateJwk])) as Record<ServiceName, Jwk>,
     serviceJwks: { keys: pairs.map(({ publicJwk }) => publicJwk) },
     rolePassword: randomBytes(18).toString('base64url'),
+  }
+}
+
+/** Keys of an older version, with those that have been added since. What is there stays as it is. */
+export async function completed(stored: Keys): Promise<Keys> {
+  const made = await makeKeys()
+  const missing = SERVICES.filter((name) => !stored.servicePrivateJwks[name]).map((name) => made.servicePrivateJwks[name].kid)
+  return {
+    ...made,
+    ...stored,
+    keks: { ...made.keks, ...stored.keks },
+    servicePrivateJwks: { ...made.servicePrivateJwks, ...stored.servicePrivateJwks },
+    serviceJwks: { keys: [...stored.serviceJwks.keys, ...made.serviceJwks.keys.filter(({ kid }) => missing.includes(kid))] },
   }
 }

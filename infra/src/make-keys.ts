@@ -34,6 +34,7 @@ export function envFilesOf(keys: Keys, postgresPassword: string, adminKey: strin
     'behavior-export': { ...consumer('behavior-export'), BEHAVIOR_EXPORT_KEK: keys.keks.behaviorExport },
     audiences: consumer('audiences'),
     scheduler: consumer('scheduler'),
+    webhooks: { ...consumer('webhooks'), WEBHOOKS_KEK: keys.keks.webhooks },
     'connector-meta': { ...consumer('connector-meta'), SYNC_KEK: keys.keks.sync },
     'twin-meta': meta,
   }

@@ -12,6 +12,7 @@ import { writeKeys } from '@audience-sync/infra/make-keys'
 import { serviceRoles } from '@audience-sync/infra/postgres/roles'
 import { configSchema as scheduler } from '@audience-sync/scheduler/start'
 import { loadConfig } from '@audience-sync/service/config'
+import { configSchema as webhooks } from '@audience-sync/webhooks/start'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
 import type { z } from 'zod'
@@ -28,6 +29,7 @@ const schemas: Readonly<Record<string, z.ZodObject>> = {
   'behavior-export': behaviorExport,
   audiences,
   scheduler,
+  webhooks,
   'connector-meta': connectorMeta,
 }
 const file = new URL('../../docker-compose.yml', import.meta.url)

@@ -8,6 +8,7 @@ import { gatewayConfig as gateway } from '@audience-sync/gateway/config'
 import { configSchema as scheduler } from '@audience-sync/scheduler/start'
 import { loadConfig } from '@audience-sync/service/config'
 import { generateServiceKey } from '@audience-sync/service/tokens'
+import { configSchema as webhooks } from '@audience-sync/webhooks/start'
 import { describe, expect, test } from '@jest/globals'
 import type { z } from 'zod'
 import { k8s, type Resource } from './kustomized.ts'
@@ -19,6 +20,7 @@ const schemas: Readonly<Record<string, z.ZodObject>> = {
   'behavior-export': behaviorExport,
   audiences,
   scheduler,
+  webhooks,
   'connector-meta': connectorMeta,
 }
 const TRACING = 'OTEL_SERVICE_NAME' // read by packages/service/src/register.ts; a service's image sets it
@@ -48,6 +50,7 @@ const installation: Readonly<Record<string, string>> = {
   CONNECTIONS_KEK: `kek_a:${bytes}`,
   BEHAVIOR_EXPORT_KEK: `kek_a:${bytes}`,
   SYNC_KEK: `kek_a:${bytes}`,
+  WEBHOOKS_KEK: `kek_a:${bytes}`,
   PUBLIC_URL: 'https://audiences.example',
   META_APP_ID: '1',
   META_APP_SECRET: 'secret',

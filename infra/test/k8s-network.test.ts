@@ -92,8 +92,9 @@ describe.each(workloads.map((workload) => [nameOf(workload), workload] as const)
     for (const address of PRIVATE) expect(portsTo(workload, address).sort()).toEqual(has('KAFKA_BROKERS') ? [5432, 9092, 9093] : [5432])
   })
 
-  test('reaches public addresses only for a platform, and there 443 only', () => {
-    expect(portsTo(workload, PLATFORM)).toEqual(name.startsWith('connector-') || name === 'connections' ? [443] : [])
+  test('reaches public addresses only for a platform or a customer’s endpoint, and there by TLS only', () => {
+    const reached = name === 'webhooks' ? [443, 8443] : name.startsWith('connector-') || name === 'connections' ? [443] : []
+    expect(portsTo(workload, PLATFORM)).toEqual(reached)
   })
 
   test('never reaches where a cloud keeps the keys of its machines', () => {

@@ -2,9 +2,9 @@
  * Everything that survives a restart: the databases' files, the broker's log, the keys, the log of the last start. One start
  * at a time may use it.
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Keys, makeKeys } from '@audience-sync/infra/keys'
+import { completed, type Keys, makeKeys } from '@audience-sync/infra/keys'
 import { postgresFolder } from '@audience-sync/infra/postgres/server'
 
 export interface DataFolder {
@@ -31,9 +31,14 @@ export async function openDataFolder(path: string, fresh: boolean): Promise<Data
   mkdirSync(join(folder, 'logs'), { recursive: true })
   const file = join(folder, 'keys.json')
   const made = !existsSync(file)
-  // Readable by its owner only.
-  if (made) writeFileSync(file, JSON.stringify(await makeKeys(), null, 2), { mode: 0o600 })
-  return { path: folder, keys: JSON.parse(readFileSync(file, 'utf8')) as Keys, made, release: () => rmSync(lock, { force: true }) }
+  const keys = made ? await makeKeys() : await completed(JSON.parse(readFileSync(file, 'utf8')) as Keys)
+  const text = JSON.stringify(keys, null, 2)
+  if (made || text !== readFileSync(file, 'utf8')) {
+    // Readable by its owner only, and never half written.
+    writeFileSync(`${file}.new`, text, { mode: 0o600 })
+    renameSync(`${file}.new`, file)
+  }
+  return { path: folder, keys, made, release: () => rmSync(lock, { force: true }) }
 }
 
 function isAlive(pid: number): boolean {

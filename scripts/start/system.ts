@@ -28,6 +28,7 @@ import { configSchema as schedulerConfig, start as startScheduler } from '@audie
 import { loadConfig } from '@audience-sync/service/config'
 import { createLogger } from '@audience-sync/service/log'
 import { createServiceTokens } from '@audience-sync/service/tokens'
+import { start as startWebhooks, configSchema as webhooksConfig } from '@audience-sync/webhooks/start'
 import { pino } from 'pino'
 import type { DataFolder } from './data-folder.ts'
 
@@ -45,13 +46,13 @@ export interface SystemOptions {
   readonly say: (line: string) => void
 }
 
-const PORTS = { connections: 8081, 'behavior-export': 8082, audiences: 8083, scheduler: 8084, 'connector-meta': 8091 } as const
+const PORTS = { connections: 8081, 'behavior-export': 8082, audiences: 8083, scheduler: 8084, webhooks: 8085, 'connector-meta': 8091 } as const
 const TWIN_PORT = 9101
 const META_APP_ID = '4000000000000001'
-const OUTBOXES = ['gateway', 'connections', 'behavior_export', 'sync', 'scheduler']
+const OUTBOXES = ['gateway', 'connections', 'behavior_export', 'sync', 'scheduler', 'webhooks']
 const BIND = '127.0.0.1'
 /** The sandbox's platform applies within a second, so it is asked more often than a real one (DESIGN.md R9). */
-const SANDBOX = { ENGINE_SETTLE_MS: '1000', ENGINE_SUPPRESSION_MS: '2000', RETURN_TO_LOOPBACK: 'true', API_KEY_MODE: 'test' }
+const SANDBOX = { ENGINE_SETTLE_MS: '1000', ENGINE_SUPPRESSION_MS: '2000', RETURN_TO_LOOPBACK: 'true', ENDPOINTS_ON_LOOPBACK: 'true', API_KEY_MODE: 'test' }
 
 export async function startSystem({ path, keys }: DataFolder, { bus: wanted, port, say }: SystemOptions): Promise<System> {
   const stops: (() => Promise<void>)[] = []
@@ -83,11 +84,13 @@ export async function startSystem({ path, keys }: DataFolder, { bus: wanted, por
         BEHAVIOR_EXPORT_URL: at('behavior-export'),
         AUDIENCES_URL: at('audiences'),
         SCHEDULER_URL: at('scheduler'),
+        WEBHOOKS_URL: at('webhooks'),
         PUBLIC_URL: `http://${BIND}:${port}`,
         ADMIN_API_KEY: adminKey,
         CONNECTIONS_KEK: keys.keks.connections,
         BEHAVIOR_EXPORT_KEK: keys.keks.behaviorExport,
         SYNC_KEK: keys.keks.sync,
+        WEBHOOKS_KEK: keys.keks.webhooks,
         META_DIALOG_URL: twin,
         META_GRAPH_URL: twin,
         META_APP_ID,
@@ -129,6 +132,8 @@ export async function startSystem({ path, keys }: DataFolder, { bus: wanted, por
     keep(await startAudiences(loadConfig(audiencesConfig, audiences.env), { ...audiences, transport: audiences.transport() }))
     const scheduler = parts('scheduler')
     keep(await startScheduler(loadConfig(schedulerConfig, scheduler.env), { ...scheduler, transport: scheduler.transport() }))
+    const webhooks = parts('webhooks')
+    keep(await startWebhooks(loadConfig(webhooksConfig, webhooks.env), { ...webhooks, transport: webhooks.transport() }))
     const connector = parts('connector-meta')
     keep(await startConnector(loadConfig(connectorConfig, connector.env), { ...connector, transport: connector.transport() }))
     const gateway = parts('gateway')
@@ -167,7 +172,7 @@ async function startDatabase(path: string, { rolePassword }: DataFolder['keys'],
   }
   const url = admin
   const password = given ? rolePassword : undefined
-  const roles = ['migrator', 'gateway', 'connections', 'behavior_export', 'audiences', 'connector_meta', 'scheduler', 'relay']
+  const roles = ['migrator', 'gateway', 'connections', 'behavior_export', 'audiences', 'connector_meta', 'scheduler', 'webhooks', 'relay']
   await createRoles(url, password ? Object.fromEntries(roles.map((role) => [role, password])) : {})
   await migrate(urlAs(url, MIGRATOR, password), schemas)
   return (role) => urlAs(url, role, password)

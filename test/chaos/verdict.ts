@@ -16,7 +16,7 @@ import type { Plan } from './plan.ts'
 import type { Story } from './scenario.ts'
 
 const DRAIN_MS = 90_000 // a killed consumer's partitions are given on after its session of 30 s
-const SCHEMAS = ['gateway', 'connections', 'behavior_export', 'sync', 'scheduler']
+const SCHEMAS = ['gateway', 'connections', 'behavior_export', 'sync', 'scheduler', 'webhooks']
 
 export interface Verdict {
   /** Wanted at the platform and not there; there and not wanted. */

@@ -5,12 +5,12 @@ import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
 import { idempotent } from '@audience-sync/service/idempotency'
 import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
+import { answerOnce, putSecretIn } from '@audience-sync/service/secret-once'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { type KeyMode, makeApiKey } from '../api-key.ts'
 import { append } from '../audit-log.ts'
 import { endKeyIn, insertKey, keyStatus, listKeys, readKey, revokeKey, toApiKey, updateKey } from '../key-store.ts'
-import { answerOnce, putSecretIn } from './secret-once.ts'
 
 const Params = z.object({ id: z.string() })
 const Cursor = z.tuple([z.iso.datetime(), z.string().max(20)])
@@ -35,7 +35,7 @@ export function keyRoutes(app: App, { db, mode, onChanged }: KeyRoutes): void {
         const key = makeApiKey(mode)
         const row = await insertKey(tx, { tenantId: request.auth.tenantId, key, name, scopes, lifetimeDays: expiresInDays })
         await audited(tx, request, 'api_key.created', key.id, 201)
-        answerOnce(request, key.text)
+        answerOnce(request, { key: key.text })
         return { status: 201, body: { ...toApiKey(row), key: null } }
       }),
   )
@@ -98,7 +98,7 @@ export function keyRoutes(app: App, { db, mode, onChanged }: KeyRoutes): void {
         await endKeyIn(tx, id, request.body.overlapHours)
         await audited(tx, request, 'api_key.rotated', id, 201)
         await audited(tx, request, 'api_key.created', key.id, 201)
-        answerOnce(request, key.text)
+        answerOnce(request, { key: key.text })
         return { status: 201, body: { ...toApiKey(row), key: null } }
       })
       onChanged(id)

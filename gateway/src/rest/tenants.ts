@@ -6,13 +6,13 @@ import { AppError } from '@audience-sync/errors/app-error'
 import { setTenant } from '@audience-sync/events/consumer'
 import type { App } from '@audience-sync/service/app'
 import { idempotent } from '@audience-sync/service/idempotency'
+import { answerOnce, putSecretIn } from '@audience-sync/service/secret-once'
 import type { FastifyRequest } from 'fastify'
 import { z } from 'zod'
 import { type KeyMode, makeApiKey } from '../api-key.ts'
 import { append } from '../audit-log.ts'
 import { insertKey } from '../key-store.ts'
 import { allTenantScopes, changeTenant, createTenant, readTenant, type TenantRow } from '../tenants.ts'
-import { answerOnce, putSecretIn } from './secret-once.ts'
 
 const Params = z.object({ id: z.string() })
 const NewTenantAnswer = Tenant.extend({ key: z.string().nullable().meta({ description: 'the first API key, shown once' }) }).meta({ id: 'NewTenantAnswer' })
@@ -39,7 +39,7 @@ export function tenantRoutes(app: App, { db, mode, onChanged }: TenantRoutes): v
         await insertKey(tx, { tenantId: id, key, name: 'first key', scopes: allTenantScopes, lifetimeDays: MAX_KEY_LIFETIME_DAYS })
         await audited(tx, request, id, 'tenant.created', 201)
         await setTenant(tx, request.auth.tenantId)
-        answerOnce(request, key.text)
+        answerOnce(request, { key: key.text })
         return { status: 201, body: { ...toTenant(tenant), key: null } }
       }),
   )

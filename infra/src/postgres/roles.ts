@@ -13,6 +13,7 @@ export const serviceRoles = {
   audiences: ['sync'],
   connector_meta: ['sync'],
   scheduler: ['scheduler'],
+  webhooks: ['webhooks'],
   relay: ['bus'],
 } as const satisfies Record<string, readonly string[]>
 

@@ -11,6 +11,7 @@ const contexts: Record<string, readonly string[]> = {
   behavior_export: [...shared, 'packages/vault', 'services/behavior-export'],
   sync: [...shared, 'packages/vault', 'packages/sync-engine', 'services/audiences'],
   scheduler: [...shared, 'services/scheduler'],
+  webhooks: [...shared, 'packages/vault', 'services/webhooks'],
 }
 
 export const schemas = Object.entries(contexts).map(([schema, owners]) => ({

@@ -18,6 +18,8 @@ export const prefixes = {
   event: 'evt',
   request: 'req',
   erasure: 'era',
+  webhookEndpoint: 'whe',
+  delivery: 'msg',
 } as const
 
 export type IdKind = keyof typeof prefixes

@@ -9,7 +9,7 @@ import { embeddedTransport } from './embedded/transport.ts'
 import { kafkaTransport } from './kafka/transport.ts'
 import { startRelay } from './relay.ts'
 
-const SCHEMAS = 'gateway,connections,behavior_export,sync,scheduler'
+const SCHEMAS = 'gateway,connections,behavior_export,sync,scheduler,webhooks'
 
 const { DATABASE_URL, BUS = 'kafka', KAFKA_BROKERS = '', RELAY_SCHEMAS = SCHEMAS, HOST = '127.0.0.1', PORT = '8090', LOG_LEVEL = 'info' } = process.env
 const log = createLogger({ name: 'relay', level: LOG_LEVEL })

@@ -9,7 +9,7 @@ describe('the contract, on the log in Postgres', () => contract(embeddedRig))
 test('services read the log; the relay alone writes and sweeps it', async () => {
   const database = await testDatabase()
   try {
-    for (const role of ['gateway', 'connections', 'behavior_export', 'audiences', 'connector_meta', 'scheduler'] as const) {
+    for (const role of ['gateway', 'connections', 'behavior_export', 'audiences', 'connector_meta', 'scheduler', 'webhooks'] as const) {
       const { pool } = database.as(role, 1)
       await pool.query('SELECT * FROM bus.log')
       await expect(pool.query(`INSERT INTO bus.log (topic, partition, seq, key, headers, value) VALUES ('t', 0, 0, 'k', '{}', '')`)).rejects.toThrow(

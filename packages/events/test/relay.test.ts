@@ -205,7 +205,7 @@ test('published rows go after three days, remembered events after fourteen, the 
 })
 
 test('a service writes events of its tenant only, sees no other tenant’s, and cannot unsay one', async () => {
-  for (const role of ['gateway', 'connections', 'behavior_export', 'audiences', 'connector_meta', 'scheduler'] as const) {
+  for (const role of ['gateway', 'connections', 'behavior_export', 'audiences', 'connector_meta', 'scheduler', 'webhooks'] as const) {
     const db = database.as(role, 1)
     await db.tenant(TENANTS[0], (tx) => publish(tx, { topic, tenantId: TENANTS[0], key: role, message: {} }))
     await expect(db.tenant(TENANTS[1], (tx) => publish(tx, { topic, tenantId: TENANTS[0], key: role, message: {} }))).rejects.toThrow('row-level security')

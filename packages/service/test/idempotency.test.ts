@@ -185,6 +185,6 @@ test('every service that answers requests may write its own table, under forced 
      CROSS JOIN LATERAL (SELECT CASE n.nspname WHEN 'sync' THEN 'audiences' ELSE n.nspname::text END AS role) r
      WHERE c.relname = 'idempotency' ORDER BY 1`,
   )
-  expect(tables.map(({ schema }) => schema)).toEqual(['behavior_export', 'connections', 'gateway', 'scheduler', 'sync'])
+  expect(tables.map(({ schema }) => schema)).toEqual(['behavior_export', 'connections', 'gateway', 'scheduler', 'sync', 'webhooks'])
   expect(tables.every(({ forced, ok }) => forced && ok)).toBe(true)
 })

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ServiceRole } from '@audience-sync/infra/postgres/roles'
 
-export const serviceNames = ['twin', 'relay', 'connections', 'behavior-export', 'audiences', 'scheduler', 'connector-meta', 'gateway'] as const
+export const serviceNames = ['twin', 'relay', 'connections', 'behavior-export', 'audiences', 'scheduler', 'webhooks', 'connector-meta', 'gateway'] as const
 export type ServiceName = (typeof serviceNames)[number]
 
 type Env = Record<string, string>
@@ -87,6 +87,7 @@ export function plansOf({ ports, databaseUrl, bus, adminKey, journalFile }: Surr
     'behavior-export': service('behavior-export', 'services/behavior-export', 'behavior_export', { BEHAVIOR_EXPORT_KEK: keks(), ...consumer }),
     audiences: service('audiences', 'services/audiences', 'audiences', { ...PEERS, ...consumer }),
     scheduler: service('scheduler', 'services/scheduler', 'scheduler', consumer),
+    webhooks: service('webhooks', 'services/webhooks', 'webhooks', { WEBHOOKS_KEK: keks(), ENDPOINTS_ON_LOOPBACK: 'true', ...consumer }),
     'connector-meta': service('connector-meta', 'services/connector-meta', 'connector_meta', {
       ...PEERS,
       ...consumer,
@@ -94,7 +95,13 @@ export function plansOf({ ports, databaseUrl, bus, adminKey, journalFile }: Surr
       SYNC_KEK: keks(),
       META_GRAPH_URL: urls.twin,
     }),
-    gateway: service('gateway', 'gateway', 'gateway', { ...PEERS, AUDIENCES_URL: urls.audiences, SCHEDULER_URL: urls.scheduler, ADMIN_API_KEY: adminKey }),
+    gateway: service('gateway', 'gateway', 'gateway', {
+      ...PEERS,
+      AUDIENCES_URL: urls.audiences,
+      SCHEDULER_URL: urls.scheduler,
+      WEBHOOKS_URL: urls.webhooks,
+      ADMIN_API_KEY: adminKey,
+    }),
   }
 }
 

@@ -13,6 +13,7 @@ export const tenantScopes = [
   'audiences:write',
   'syncs:write',
   'privacy:erase',
+  'webhooks:admin',
   'keys:admin',
   'audit:read',
 ] as const

@@ -1,8 +1,10 @@
 /** The audience's status and the run's announcements: each change is a row, a line of history and an event, in one transaction. */
+import type { AudienceStatusChangedSchema } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/audience_pb'
 import { topics } from '@audience-sync/contracts/events/topics'
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { publish } from '@audience-sync/events/outbox'
+import type { MessageInitShape } from '@bufbuild/protobuf'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { runCounts } from '../counts.ts'
 import type { AudienceRow, RunRow } from './rows.ts'
@@ -20,8 +22,17 @@ export interface StatusReason {
 
 type Named = Pick<AudienceRow, 'no' | 'id' | 'tenantId' | 'destinationNo'>
 
+/** What a receiver of the event needs to decide, beside the code. */
+export type StatusFigures = Pick<MessageInitShape<typeof AudienceStatusChangedSchema>, 'runId' | 'hold'>
+
 /** Sets the status where it differs, and says so. A paused or deleting audience keeps its status, whatever a run does. */
-export async function setStatus(tx: Tx, audience: Named, status: AudienceStatus, reason: StatusReason | null = null): Promise<void> {
+export async function setStatus(
+  tx: Tx,
+  audience: Named,
+  status: AudienceStatus,
+  reason: StatusReason | null = null,
+  figures: StatusFigures = {},
+): Promise<void> {
   const { rows } = await tx.query<{ before: string }>(
     `WITH before AS (SELECT no, status, status_reason FROM audience WHERE no = $1 FOR NO KEY UPDATE)
      UPDATE audience a SET status = $2, status_reason = $3, status_since = CASE WHEN before.status = $2 THEN a.status_since ELSE now() END, updated_at = now()
@@ -37,7 +48,7 @@ export async function setStatus(tx: Tx, audience: Named, status: AudienceStatus,
     topic: topics.audienceStatusChanged,
     tenantId: audience.tenantId,
     key: audience.id,
-    message: { audienceId: publicId('audience', audience.id), from: change.before, to: status, code: reason?.code ?? '' },
+    message: { audienceId: publicId('audience', audience.id), from: change.before, to: status, code: reason?.code ?? '', ...figures },
   })
 }
 

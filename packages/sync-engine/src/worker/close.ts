@@ -1,4 +1,5 @@
 /** The moves of a run, each one transaction that records and announces (DESIGN.md §2.7). Only the lease holder calls them. */
+import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { requestRun } from '../requests.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
@@ -94,10 +95,12 @@ export function hold(job: Job, run: RunRow, figures: Hold): Promise<void> {
   return job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no)
     await tx.query(`UPDATE run SET status = 'held', hold = $2, approval = NULL WHERE no = $1`, [run.no, JSON.stringify(figures)])
-    await setStatus(tx, job.audience, 'held', {
+    const { sample: _people, ...shown } = figures
+    const reason = {
       code: 'audience_held',
       detail: `The run would remove ${figures.removals} of ${figures.size} people${figures.before > 0 ? `, after ${figures.before} in the last 24 hours` : ''}; ${figures.sharePercent} % are allowed without approval.`,
-    })
+    }
+    await setStatus(tx, job.audience, 'held', reason, { runId: publicId('run', run.id), hold: shown })
   })
 }
 

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file audience_sync/events/v1/audience.proto.
  */
 export const file_audience_sync_events_v1_audience: GenFile = /*@__PURE__*/
-  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9hdWRpZW5jZS5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiTQoIU2NoZWR1bGUSEQoJZnJlcXVlbmN5GAEgASgJEgoKAmF0GAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIPCgd3ZWVrZGF5GAQgASgJIsUBCg9BdWRpZW5jZUNyZWF0ZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoLYmVoYXZpb3JfaWQYAiABKAkSEwoLZGVzdGluYXRpb24YAyABKAkSDgoGc3RhdHVzGAQgASgJEjMKCHNjaGVkdWxlGAUgASgLMiEuYXVkaWVuY2Vfc3luYy5ldmVudHMudjEuU2NoZWR1bGUSDwoHdmVyc2lvbhgGIAEoAxIPCgdkZWxldGVkGAcgASgIEgwKBGNvZGUYCCABKAkixQEKD0F1ZGllbmNlQ2hhbmdlZBITCgthdWRpZW5jZV9pZBgBIAEoCRITCgtiZWhhdmlvcl9pZBgCIAEoCRITCgtkZXN0aW5hdGlvbhgDIAEoCRIOCgZzdGF0dXMYBCABKAkSMwoIc2NoZWR1bGUYBSABKAsyIS5hdWRpZW5jZV9zeW5jLmV2ZW50cy52MS5TY2hlZHVsZRIPCgd2ZXJzaW9uGAYgASgDEg8KB2RlbGV0ZWQYByABKAgSDAoEY29kZRgIIAEoCSJUChVBdWRpZW5jZVN0YXR1c0NoYW5nZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSDAoEZnJvbRgCIAEoCRIKCgJ0bxgDIAEoCRIMCgRjb2RlGAQgASgJImkKHEF1ZGllbmNlU2l6ZVRocmVzaG9sZENyb3NzZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEQoJZGlyZWN0aW9uGAIgASgJEhAKCGVsaWdpYmxlGAMgASgNEg8KB21pbmltdW0YBCABKA0iZwoUQXVkaWVuY2VNYXRjaFJhdGVMb3cSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoLZGVzdGluYXRpb24YAiABKAkSEgoKbWF0Y2hfcmF0ZRgDIAEoARIRCgl0aHJlc2hvbGQYBCABKAEimwEKDVN5bmNSZXF1ZXN0ZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoGcnVuX2lkGAIgASgJSACIAQESDwoHdHJpZ2dlchgDIAEoCRIMCgRtb2RlGAQgASgJEi0KBHNsb3QYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wSAGIAQFCCQoHX3J1bl9pZEIHCgVfc2xvdGIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9hdWRpZW5jZS5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiTQoIU2NoZWR1bGUSEQoJZnJlcXVlbmN5GAEgASgJEgoKAmF0GAIgASgJEhEKCXRpbWVfem9uZRgDIAEoCRIPCgd3ZWVrZGF5GAQgASgJIsUBCg9BdWRpZW5jZUNyZWF0ZWQSEwoLYXVkaWVuY2VfaWQYASABKAkSEwoLYmVoYXZpb3JfaWQYAiABKAkSEwoLZGVzdGluYXRpb24YAyABKAkSDgoGc3RhdHVzGAQgASgJEjMKCHNjaGVkdWxlGAUgASgLMiEuYXVkaWVuY2Vfc3luYy5ldmVudHMudjEuU2NoZWR1bGUSDwoHdmVyc2lvbhgGIAEoAxIPCgdkZWxldGVkGAcgASgIEgwKBGNvZGUYCCABKAkixQEKD0F1ZGllbmNlQ2hhbmdlZBITCgthdWRpZW5jZV9pZBgBIAEoCRITCgtiZWhhdmlvcl9pZBgCIAEoCRITCgtkZXN0aW5hdGlvbhgDIAEoCRIOCgZzdGF0dXMYBCABKAkSMwoIc2NoZWR1bGUYBSABKAsyIS5hdWRpZW5jZV9zeW5jLmV2ZW50cy52MS5TY2hlZHVsZRIPCgd2ZXJzaW9uGAYgASgDEg8KB2RlbGV0ZWQYByABKAgSDAoEY29kZRgIIAEoCSKvAQoVQXVkaWVuY2VTdGF0dXNDaGFuZ2VkEhMKC2F1ZGllbmNlX2lkGAEgASgJEgwKBGZyb20YAiABKAkSCgoCdG8YAyABKAkSDAoEY29kZRgEIAEoCRITCgZydW5faWQYBSABKAlIAIgBARIwCgRob2xkGAYgASgLMh0uYXVkaWVuY2Vfc3luYy5ldmVudHMudjEuSG9sZEgBiAEBQgkKB19ydW5faWRCBwoFX2hvbGQiXgoESG9sZBIQCghyZW1vdmFscxgBIAEoDRIMCgRzaXplGAIgASgNEg4KBmJlZm9yZRgDIAEoDRIVCg1zaGFyZV9wZXJjZW50GAQgASgBEg8KB21pbmltdW0YBSABKA0iaQocQXVkaWVuY2VTaXplVGhyZXNob2xkQ3Jvc3NlZBITCgthdWRpZW5jZV9pZBgBIAEoCRIRCglkaXJlY3Rpb24YAiABKAkSEAoIZWxpZ2libGUYAyABKA0SDwoHbWluaW11bRgEIAEoDSJnChRBdWRpZW5jZU1hdGNoUmF0ZUxvdxITCgthdWRpZW5jZV9pZBgBIAEoCRITCgtkZXN0aW5hdGlvbhgCIAEoCRISCgptYXRjaF9yYXRlGAMgASgBEhEKCXRocmVzaG9sZBgEIAEoASKbAQoNU3luY1JlcXVlc3RlZBITCgthdWRpZW5jZV9pZBgBIAEoCRITCgZydW5faWQYAiABKAlIAIgBARIPCgd0cmlnZ2VyGAMgASgJEgwKBG1vZGUYBCABKAkSLQoEc2xvdBgFIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBIAYgBAUIJCgdfcnVuX2lkQgcKBV9zbG90YgZwcm90bzM", [file_google_protobuf_timestamp]);
 
 /**
  * When an audience is synced by itself.
@@ -209,6 +209,20 @@ export type AudienceStatusChanged = Message<"audience_sync.events.v1.AudienceSta
    * @generated from field: string code = 4;
    */
   code: string;
+
+  /**
+   * run_…, of the run that is held.
+   *
+   * @generated from field: optional string run_id = 5;
+   */
+  runId?: string | undefined;
+
+  /**
+   * Of an audience that is held.
+   *
+   * @generated from field: optional audience_sync.events.v1.Hold hold = 6;
+   */
+  hold?: Hold | undefined;
 };
 
 /**
@@ -217,6 +231,55 @@ export type AudienceStatusChanged = Message<"audience_sync.events.v1.AudienceSta
  */
 export const AudienceStatusChangedSchema: GenMessage<AudienceStatusChanged> = /*@__PURE__*/
   messageDesc(file_audience_sync_events_v1_audience, 3);
+
+/**
+ * The figures that the brake saw.
+ *
+ * @generated from message audience_sync.events.v1.Hold
+ */
+export type Hold = Message<"audience_sync.events.v1.Hold"> & {
+  /**
+   * People that the run would remove.
+   *
+   * @generated from field: uint32 removals = 1;
+   */
+  removals: number;
+
+  /**
+   * Everybody who was there in the last 24 hours, as far as was counted.
+   *
+   * @generated from field: uint32 size = 2;
+   */
+  size: number;
+
+  /**
+   * Removed in the 24 hours before.
+   *
+   * @generated from field: uint32 before = 3;
+   */
+  before: number;
+
+  /**
+   * May go without approval.
+   *
+   * @generated from field: double share_percent = 4;
+   */
+  sharePercent: number;
+
+  /**
+   * Fewer than this are never held.
+   *
+   * @generated from field: uint32 minimum = 5;
+   */
+  minimum: number;
+};
+
+/**
+ * Describes the message audience_sync.events.v1.Hold.
+ * Use `create(HoldSchema)` to create a new message.
+ */
+export const HoldSchema: GenMessage<Hold> = /*@__PURE__*/
+  messageDesc(file_audience_sync_events_v1_audience, 4);
 
 /**
  * audience.size.threshold_crossed
@@ -254,7 +317,7 @@ export type AudienceSizeThresholdCrossed = Message<"audience_sync.events.v1.Audi
  * Use `create(AudienceSizeThresholdCrossedSchema)` to create a new message.
  */
 export const AudienceSizeThresholdCrossedSchema: GenMessage<AudienceSizeThresholdCrossed> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_audience, 4);
+  messageDesc(file_audience_sync_events_v1_audience, 5);
 
 /**
  * audience.match_rate.low
@@ -292,7 +355,7 @@ export type AudienceMatchRateLow = Message<"audience_sync.events.v1.AudienceMatc
  * Use `create(AudienceMatchRateLowSchema)` to create a new message.
  */
 export const AudienceMatchRateLowSchema: GenMessage<AudienceMatchRateLow> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_audience, 5);
+  messageDesc(file_audience_sync_events_v1_audience, 6);
 
 /**
  * audience.sync.requested. Header destination says which connector it is for.
@@ -341,5 +404,5 @@ export type SyncRequested = Message<"audience_sync.events.v1.SyncRequested"> & {
  * Use `create(SyncRequestedSchema)` to create a new message.
  */
 export const SyncRequestedSchema: GenMessage<SyncRequested> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_audience, 6);
+  messageDesc(file_audience_sync_events_v1_audience, 7);
 
