@@ -16,6 +16,7 @@ import type { Code } from '@audience-sync/errors/catalogue'
 import type { z } from 'zod'
 import type { Lookalikes } from './lookalike-contract.ts'
 import type { ManifestExtras } from './manifest-contract.ts'
+import type { Normaliser } from './normaliser-contract.ts'
 import type { RemoveEverywhere } from './opt-out-contract.ts'
 
 // ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -322,6 +323,8 @@ export interface Destination<S = unknown> {
   readonly manifest: Manifest<S>
   /** Pure. Normalises and hashes; several e-mail addresses make several sets. */
   prepare(person: Person, config: SendConfig<S>): Prepared
+  /** Beside the one in force: newer ones in shadow, older ones to go back to. */
+  readonly normalisers?: readonly Normaliser<S>[]
   /** Pure. Rows of different lanes never share a batch (Meta: with and without EXTERN_ID). */
   lane(set: KeySet): string
   /** Pure, and the same bytes for the same batch. */

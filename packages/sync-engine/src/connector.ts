@@ -3,7 +3,7 @@
  * its own deployment, role and image; nothing here knows one by name.
  *
  * Cast: workers claim audiences that have something due · the settler asks the platform what became of accepted batches · the
- * suppression reader finds who may not be there any more · consumers only wake them (a Kafka handler never does long work).
+ * suppression reader finds who may not be there any more · normalisers are changed, and looked at in shadow · consumers only wake them (a Kafka handler never does long work).
  */
 import { hostname } from 'node:os'
 import { topics } from '@audience-sync/contracts/events/topics'
@@ -27,6 +27,8 @@ import { databaseTime } from './store/limiter.ts'
 import { readSuppressions } from './suppressions.ts'
 import type { Engine } from './worker/engine.ts'
 import { claim } from './worker/lease.ts'
+import { MIGRATION_LOOK_MS, requestMigrations } from './worker/migrate.ts'
+import { reportNormaliser, tellInForce } from './worker/normaliser-report.ts'
 import { leaveRenewals, RENEW_LOOK_MS } from './worker/renew.ts'
 import { requestRepeats } from './worker/repeat.ts'
 import { workAudience } from './worker/work.ts'
@@ -75,6 +77,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
     random: parts.random ?? Math.random,
     clock: databaseTime,
   }
+  await tellInForce(engine)
   const loops: Loop[] = Array.from({ length: options.workers }, (_, i) =>
     startLoop({
       name: `worker ${i}`,
@@ -94,13 +97,15 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
   }
   const repeater = startLoop({ name: 'repeater', log, everyMs: options.settleMs, work: () => requestRepeats(engine) })
   const renewer = startLoop({ name: 'renewer', log, everyMs: RENEW_LOOK_MS, work: () => leaveRenewals(engine) })
+  const migrator = startLoop({ name: 'normaliser', log, everyMs: MIGRATION_LOOK_MS, work: () => requestMigrations(engine) })
+  const reporter = startLoop({ name: 'normaliser reports', log, everyMs: options.pollMs, work: (stopping) => reportNormaliser(engine, stopping) })
   const housekeeper = startLoop({ name: 'housekeeping', log, everyMs: HOUSEKEEPING_EVERY_MS, work: () => housekeep(engine) })
   const subscription: Subscription = await transport.subscribe(
     db,
     consumersOf(engine, wake, () => reader.wake()),
     { log },
   )
-  const all = [...loops, settler, reader, repeater, renewer, housekeeper]
+  const all = [...loops, settler, reader, repeater, renewer, migrator, reporter, housekeeper]
   return {
     async stop() {
       await subscription.stop()

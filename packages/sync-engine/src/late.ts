@@ -86,12 +86,12 @@ async function refuse(tx: Tx, audience: AudienceRow, batch: BatchRow, people: re
   if (batch.operation === 'remove') await refuseHalves(tx, audience, batch, fresh)
 }
 
-/** A replacement whose removal was refused is refused, and is counted where its addition was (C1). */
+/** A replacement whose removal was refused is refused, and is counted where its addition was (C1); an addition that does not count is passed over. */
 async function refuseHalves(tx: Tx, audience: AudienceRow, batch: BatchRow, fresh: readonly BatchPerson[]): Promise<void> {
   const halves = fresh.filter(({ kind }) => kind === 'none').map(({ customerNo }) => customerNo)
   if (halves.length === 0) return
   await tx.query(
-    `UPDATE batch b SET rejected_replaced = rejected_replaced + h.people
+    `UPDATE batch b SET rejected_replaced = least(rejected_replaced + h.people, replaced)
      FROM (SELECT add_batch, count(*)::int AS people FROM ledger WHERE audience_no = $1 AND customer_no = ANY($2) GROUP BY 1) AS h
      WHERE b.no = h.add_batch AND b.run_no = $3 AND b.state IN ('accepted', 'applied')`,
     [audience.no, halves, batch.runNo],

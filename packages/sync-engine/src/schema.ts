@@ -81,6 +81,8 @@ export const audience = pgTable(
     /** Where the reader stands in the behavior's change feed, and in which history (C8). */
     cursorEpoch: text('cursor_epoch'),
     cursor: text('cursor').notNull().default('0:0'),
+    /** The normaliser that made all rows of the ledger; null while there may be several. Another one in force makes the next run full. */
+    normaliser: smallint('normaliser'),
     /** Why the next run must look at everyone; null: it need not. */
     fullReason: text('full_reason').default('first_run'),
 
@@ -321,14 +323,18 @@ export const todo = pgTable(
     audienceNo: integer('audience_no').notNull(),
     tenantNo: integer('tenant_no').notNull(),
     destinationNo: smallint('destination_no').notNull(),
-    /** privacy | rejected | failed | dissolved | in_flight | unknown | too_small */
+    /** privacy | rejected | failed | dissolved | in_flight | unknown | too_small | normaliser */
     reason: text('reason').notNull(),
     attempts: smallint('attempts').notNull().default(0),
     notBefore: at('not_before').notNull().defaultNow(),
     /** The run that left it. */
     runNo: bigint('run_no', { mode: 'number' }),
   },
-  (t) => [primaryKey({ columns: [t.audienceNo, t.customerNo] })],
+  (t) => [
+    primaryKey({ columns: [t.audienceNo, t.customerNo] }),
+    // Who waits for a call to end, among all that is left to do.
+    index('todo_waiting').on(t.audienceNo).where(sql`reason IN ('in_flight', 'normaliser')`),
+  ],
 )
 
 /**
@@ -514,5 +520,42 @@ export const lookalike = pgTable(
     index('lookalike_due').on(t.destinationNo, t.dueAt).where(sql`deleted_at IS NULL`),
     // Asked twice for the same, one is made.
     uniqueIndex('lookalike_spec').on(t.audienceNo, t.spec).where(sql`deleted_at IS NULL`),
+  ],
+)
+
+/** Which normaliser each destination's connector speaks with, written at its start: what previews, plans and reports are made with. */
+export const normaliserInForce = pgTable('normaliser_in_force', {
+  destinationNo: smallint('destination_no').primaryKey(),
+  version: smallint('version').notNull(),
+  /** Beside it: newer ones in shadow, older ones to go back to. */
+  others: smallint('others').array().notNull(),
+  since: at('since').notNull().defaultNow(),
+})
+
+/** What another normaliser would change in an audience: asked for by `audiences`, counted by the connector without a call. Figures and shapes, nobody's identifiers. */
+export const normaliserReport = pgTable(
+  'normaliser_report',
+  {
+    no: identity('no').primaryKey(),
+    tenantId: uuid('tenant_id').notNull(),
+    destinationNo: smallint('destination_no').notNull(),
+    audienceNo: integer('audience_no').notNull(),
+    /** The one to look at, and the one that it was compared with. */
+    version: smallint('version').notNull(),
+    inForce: smallint('in_force'),
+    /** People to look at, evenly chosen; null: everyone. */
+    atMost: integer('at_most'),
+    /** queued | running | done | failed */
+    status: text('status').notNull().default('queued'),
+    figures: jsonb('figures'),
+    error: jsonb('error'),
+    /** Whoever counts says so page by page; after that somebody else begins again. */
+    claimedUntil: at('claimed_until'),
+    requestedAt: at('requested_at').notNull().defaultNow(),
+    finishedAt: at('finished_at'),
+  },
+  (t) => [
+    index('normaliser_report_of_audience').on(t.audienceNo, t.no.desc()),
+    uniqueIndex('one_open_normaliser_report').on(t.audienceNo, t.version).where(sql`status IN ('queued', 'running')`),
   ],
 )

@@ -4,6 +4,7 @@
  */
 import { openDatabase } from '@audience-sync/db/database'
 import type { Destination } from '@audience-sync/destination-kit/contract'
+import { withNormaliser } from '@audience-sync/destination-kit/normaliser'
 import type { Transport } from '@audience-sync/events/transport'
 import { buildApp } from '@audience-sync/service/app'
 import { serviceClient } from '@audience-sync/service/client'
@@ -25,6 +26,15 @@ export const connectorConfig = {
   SYNC_KEK: z.string().describe('key-encryption keys of the ledger, the current first: kek_<name>:<32 bytes in base64url>,…'),
   BEHAVIOR_EXPORT_URL: z.url().describe('where behavior-export listens'),
   CONNECTIONS_URL: z.url().describe('where connections listens'),
+  // The same in all pods of a connector: while they differ, an audience may be moved to and fro.
+  NORMALISER_VERSION: z
+    .string()
+    .regex(/^[1-9]\d{0,3}$/, 'must be a whole number')
+    .transform(Number)
+    .optional()
+    .describe(
+      'version of the normaliser in force, of those that the destination has; without it the destination’s own choice. Another one than before makes every audience’s next run full',
+    ),
 }
 
 export type ConnectorConfig = z.output<z.ZodObject<typeof connectorConfig>>
@@ -40,7 +50,8 @@ export interface ConnectorServiceParts {
 const POOL_PER_WORKER = 3
 
 export async function startConnectorService(
-  config: Pick<ConnectorConfig, 'DATABASE_URL' | 'HOST' | 'PORT' | 'SYNC_KEK' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | keyof typeof engineOptions>,
+  config: Pick<ConnectorConfig, 'DATABASE_URL' | 'HOST' | 'PORT' | 'SYNC_KEK' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | keyof typeof engineOptions> &
+    Partial<Pick<ConnectorConfig, 'NORMALISER_VERSION'>>,
   { log, transport, tokens, destination }: ConnectorServiceParts,
 ): Promise<Running & { url: string }> {
   const keks = parseKeks(config.SYNC_KEK) // first: without a key nothing else is worth starting
@@ -49,7 +60,16 @@ export async function startConnectorService(
   const db = openDatabase({ url: config.DATABASE_URL, name, max: options.workers * POOL_PER_WORKER + 6 })
   const behaviorExport = serviceClient({ name: 'behavior-export', url: config.BEHAVIOR_EXPORT_URL, tokens, log })
   const connections = serviceClient({ name: 'connections', url: config.CONNECTIONS_URL, tokens, log })
-  const connector = await startConnector({ destination, db, transport, keks, behaviorExport, connections, options, log })
+  const connector = await startConnector({
+    destination: withNormaliser(destination, config.NORMALISER_VERSION),
+    db,
+    transport,
+    keks,
+    behaviorExport,
+    connections,
+    options,
+    log,
+  })
   const app = await buildApp({ name, log, tokens, ready: [() => connector.healthy()] })
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {

@@ -9,6 +9,7 @@ import { and, eq, inArray } from 'drizzle-orm'
 import { settleBatch } from './late.ts'
 import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'
 import { batch } from './schema.ts'
+import { requestFollowUp } from './store/follow-up.ts'
 import { forgetRemoved } from './store/ledger.ts'
 import { type AudienceRow, type BatchRow, readAudience, readRun } from './store/rows.ts'
 import { note, setStatus } from './store/status.ts'
@@ -135,6 +136,7 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, siz
   for (const { no } of runs) if ((await readRun(tx, no)).status === 'applying') await complete(tx, audienceNo, no)
   await lookLater(tx, engine, audienceNo, settled)
   await rest(tx, audienceNo)
+  if (all.length > 0) await requestFollowUp(tx, await readAudience(tx, audienceNo))
 }
 
 /** Before runs are completed: the sync log shows the size that they led to. */

@@ -4,7 +4,8 @@
  * those that the ledger row's last removal names.
  *
  * A replacement removes old − new only, over keys that match alone, so that it cannot delete whom it keeps (C1). A leaver's
- * removal carries each set exactly as it was sent (R1).
+ * removal carries each set exactly as it was sent (R1). What an earlier normaliser made of the same data is `superseded`: it stays
+ * until what takes its place is there (pure/migration.ts).
  */
 import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
 import { Reader, readSet, Writer, writeSet } from './sets.ts'
@@ -12,12 +13,17 @@ import { Reader, readSet, Writer, writeSet } from './sets.ts'
 export interface HeldSet {
   readonly set: KeySet
   readonly removing: boolean
+  /** Made by an earlier normaliser; goes when what takes its place is applied. */
+  readonly superseded?: true
 }
+
+const REMOVING = 1
+const SUPERSEDED = 2
 
 export function encodeHeld(keys: readonly KeyDefinition[], held: readonly HeldSet[]): Buffer {
   const writer = new Writer()
-  for (const { set, removing } of held) {
-    writer.byte(removing ? 1 : 0)
+  for (const { set, removing, superseded } of held) {
+    writer.byte((removing ? REMOVING : 0) | (superseded ? SUPERSEDED : 0))
     writeSet(writer, keys, set)
   }
   return writer.bytes()
@@ -27,8 +33,8 @@ export function decodeHeld(keys: readonly KeyDefinition[], bytes: Buffer): HeldS
   const reader = new Reader(bytes)
   const held: HeldSet[] = []
   while (!reader.done) {
-    const removing = reader.byte() === 1
-    held.push({ removing, set: readSet(reader, keys) })
+    const marks = reader.byte()
+    held.push({ removing: (marks & REMOVING) !== 0, ...(marks & SUPERSEDED && { superseded: true }), set: readSet(reader, keys) })
   }
   return held
 }
@@ -40,10 +46,10 @@ export type RemovalState = 'applied' | 'open' | 'not_done'
 export function settleHeld(held: readonly HeldSet[], removal: RemovalState): HeldSet[] {
   if (removal === 'applied') return held.filter(({ removing }) => !removing)
   if (removal === 'open') return [...held]
-  return held.map(({ set }) => ({ set, removing: false }))
+  return held.map((one) => ({ ...one, removing: false }))
 }
 
-const sameSet = (a: KeySet, b: KeySet): boolean => a.length === b.length && a.every((value, i) => value === b[i])
+export const sameSet = (a: KeySet, b: KeySet): boolean => a.length === b.length && a.every((value, i) => value === b[i])
 const matchesAlone = (keys: readonly KeyDefinition[], set: KeySet): boolean => set.some((value, i) => value !== '' && keys[i]?.matchesAlone === true)
 
 /** The row that removes of `old` what none of `kept` has, or null when nothing of it has to go. */

@@ -4,9 +4,10 @@ import { Reader, readSet, Writer, writeSet } from './sets.ts'
 
 /**
  * What a person's change counts as when this batch ends. `none`: the other half of a replacement, or a repeat. `withdrawn`: a
- * removal for privacy, which the brake does not count. Stored by position: kinds are only ever added at the end.
+ * removal for privacy, which the brake does not count. `kept`: said again after what an earlier normaliser had made of them was taken
+ * away; not counted, and nothing is left to do. Stored by position: kinds are only ever added at the end.
  */
-export const kinds = ['none', 'added', 'removed', 'replaced', 'withdrawn'] as const
+export const kinds = ['none', 'added', 'removed', 'replaced', 'withdrawn', 'kept'] as const
 export type Kind = (typeof kinds)[number]
 
 export interface BatchPerson {

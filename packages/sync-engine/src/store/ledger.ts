@@ -1,6 +1,7 @@
 /** Reading and writing the ledger and what is left to do, set by set. */
 import type { Tx } from '@audience-sync/db/database'
 import type { Known } from '../pure/diff.ts'
+import { SUPERSEDED_WAITS } from './follow-up.ts'
 
 /** Batches that did not end as accepted, by number; every other batch was accepted. */
 export type Exceptions = Map<number, 'open' | 'failed'>
@@ -48,7 +49,7 @@ export async function lookUp(tx: Tx, audienceNo: number, generation: number, cus
     `SELECT c.no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo
      FROM unnest($3::bigint[]) AS c(no)
      LEFT JOIN LATERAL (SELECT * FROM ledger WHERE audience_no = $1 AND customer_no = c.no AND generation = $2 OFFSET 0) l ON true
-     LEFT JOIN LATERAL (SELECT customer_no FROM todo WHERE audience_no = $1 AND customer_no = c.no OFFSET 0) t ON true
+     LEFT JOIN LATERAL (SELECT customer_no FROM todo t WHERE audience_no = $1 AND customer_no = c.no AND NOT ${SUPERSEDED_WAITS} OFFSET 0) t ON true
      WHERE l.customer_no IS NOT NULL OR t.customer_no IS NOT NULL`,
     [audienceNo, generation, customers],
   )
@@ -59,7 +60,7 @@ export async function lookUp(tx: Tx, audienceNo: number, generation: number, cus
 export async function lookUpRange(tx: Tx, audienceNo: number, generation: number, from: number, to: number | null, exceptions: Exceptions): Promise<Lookup> {
   const { rows } = await tx.query<Row>(
     `SELECT l.customer_no AS no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo
-     FROM ledger l LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no
+     FROM ledger l LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no AND NOT ${SUPERSEDED_WAITS}
      WHERE l.audience_no = $1 AND l.generation = $2 AND l.customer_no >= $3 AND ($4::bigint IS NULL OR l.customer_no <= $4)
      ORDER BY l.customer_no`,
     [audienceNo, generation, from, to],
@@ -186,9 +187,9 @@ export async function recordRemovals(
   )
 }
 
-export type TodoReason = 'privacy' | 'rejected' | 'failed' | 'dissolved' | 'in_flight' | 'unknown' | 'too_small'
+export type TodoReason = 'privacy' | 'rejected' | 'failed' | 'dissolved' | 'in_flight' | 'unknown' | 'too_small' | 'normaliser'
 
-/** Leaves people for a later run. A removal for privacy is never overwritten by a lesser reason. */
+/** Leaves people for a later run. A removal for privacy is never overwritten by a lesser reason, nor what is to be cleaned up by a wait. */
 export async function leave(
   tx: Tx,
   scope: LedgerScope,
@@ -202,7 +203,7 @@ export async function leave(
     `INSERT INTO todo (audience_no, tenant_no, destination_no, run_no, reason, attempts, customer_no)
      SELECT $1::int, $2::int, $3::smallint, $4::bigint, $5::text, CASE WHEN $5 = 'rejected' THEN 1 ELSE 0 END, no FROM unnest($6::bigint[]) AS c(no) ORDER BY no
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET run_no = excluded.run_no,
-       reason = CASE WHEN todo.reason = 'privacy' THEN 'privacy' ELSE excluded.reason END,
+       reason = CASE WHEN todo.reason = 'privacy' OR (todo.reason = 'normaliser' AND $5 = 'in_flight') THEN todo.reason ELSE excluded.reason END,
        attempts = todo.attempts + excluded.attempts,
        not_before = CASE WHEN $5 = 'rejected' AND todo.attempts + 1 >= $7 THEN 'infinity' ELSE now() END`,
     [scope.audienceNo, scope.tenantNo, scope.destinationNo, runNo, reason, customers, Math.min(triesAtMost, 32_000)],
@@ -212,8 +213,10 @@ export async function leave(
 /** Who is left to do and due, in order; privacy has runs of its own. */
 export async function readTodo(tx: Tx, audienceNo: number, after: number, privacy: boolean, beforeRunNo: number, limit: number): Promise<number[]> {
   const { rows } = await tx.query<{ customer_no: number }>(
-    `SELECT customer_no FROM todo WHERE audience_no = $1 AND customer_no > $2 AND (reason = 'privacy') = $3 AND not_before <= now() AND (run_no IS NULL OR run_no < $4 OR $3)
-     ORDER BY customer_no LIMIT $5`,
+    `SELECT t.customer_no FROM todo t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no AND t.reason = 'normaliser'
+     WHERE t.audience_no = $1 AND t.customer_no > $2 AND (t.reason = 'privacy') = $3 AND t.not_before <= now() AND (t.run_no IS NULL OR t.run_no < $4 OR $3)
+       AND NOT ${SUPERSEDED_WAITS}
+     ORDER BY t.customer_no LIMIT $5`,
     [audienceNo, after, privacy, beforeRunNo, limit],
   )
   return rows.map(({ customer_no }) => customer_no)

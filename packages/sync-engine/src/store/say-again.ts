@@ -70,13 +70,14 @@ export interface Again {
   readonly customerNo: number
   readonly last: 'add' | 'remove'
   readonly fingerprint: number
+  readonly normaliser: number
   readonly held: Buffer
 }
 
 /** A page of those who are due in an audience, in order. `removalsOnly`: an audience that is paused says nothing else (R7). */
 export async function readAgain(tx: Tx, audienceNo: number, after: number, removalsOnly: boolean, limit: number): Promise<Again[]> {
   const { rows } = await tx.query<Again>(
-    `SELECT s.customer_no AS "customerNo", CASE WHEN coalesce(l.remove_batch, 0) > l.add_batch THEN 'remove' ELSE 'add' END AS last, l.fingerprint, l.held
+    `SELECT s.customer_no AS "customerNo", CASE WHEN coalesce(l.remove_batch, 0) > l.add_batch THEN 'remove' ELSE 'add' END AS last, l.fingerprint, l.normaliser, l.held
      ${DUE} AND s.audience_no = $1 AND s.customer_no > $2 AND (NOT $3 OR coalesce(l.remove_batch, 0) > l.add_batch)
      ORDER BY s.customer_no LIMIT $4`,
     [audienceNo, after, removalsOnly, limit],

@@ -7,6 +7,7 @@ import type { Session } from '@audience-sync/destination-kit/contract'
 import type { Feed } from '../peers.ts'
 import { type Packed, Packer } from '../pure/packer.ts'
 import { clearTodo, leave } from '../store/ledger.ts'
+import { markAlike } from '../store/normaliser.ts'
 import type { RunRow } from '../store/rows.ts'
 import { newSessionId, storeBatch } from './batches.ts'
 import { type Decided, decidePage } from './decisions.ts'
@@ -92,7 +93,8 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
     await settleQuietly(job, run, decided, withholdAdditions)
     const people = await partsOf(job, feed, todo, page.index, exact)
     await clearQuiet(job, run, people)
-    for (const { parts, suppressed } of people) {
+    for (const { parts, suppressed, alike } of people) {
+      if (alike) tally.unchanged += 1
       if (parts.some(({ kind }) => kind === 'removed')) removals += 1
       if (removals > brake.atMost) throw brake.hold(removals)
       if (suppressed) tally.suppressed.set(suppressed, (tally.suppressed.get(suppressed) ?? 0) + 1)
@@ -138,10 +140,15 @@ function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): 
   }
 }
 
-/** Of a page, all at once: whoever is not said after all has nothing left to do. */
+/** Of a page, all at once: whoever is not said after all has nothing left to do; where only the normaliser is another, that is noted. */
 async function clearQuiet(job: Job, run: RunRow, people: readonly PersonParts[]): Promise<void> {
   const quiet = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
-  if (quiet.length > 0) await job.lease.fenced(run.no, (tx) => clearTodo(tx, job.audience.no, quiet, run.no))
+  if (quiet.length === 0) return
+  const alike = people.flatMap((person) => (person.alike ? [person.customerNo] : []))
+  await job.lease.fenced(run.no, async (tx) => {
+    await clearTodo(tx, job.audience.no, quiet, run.no)
+    await markAlike(tx, job.audience.no, job.versions.normaliser, alike)
+  })
 }
 
 /** Those about whom nothing is left to say leave the list of what earlier runs left; those who wait enter it (C12). */

@@ -101,6 +101,15 @@ export async function storeBatch(
       privacy ? 0 : run.no,
       privacy,
     )
+    // What an earlier normaliser made of them goes when this is applied.
+    const superseding = packed.operation === 'add' && !repeat ? packed.parts.filter(({ heldAfter }) => heldAfter.some(({ superseded }) => superseded)) : []
+    await leave(
+      tx,
+      scope,
+      run.no,
+      'normaliser',
+      superseding.map(({ customerNo }) => customerNo),
+    )
     // The first half of a replacement leaves the person to do, for whoever goes on after a crash: only the second half says them,
     // and until then the ledger does not forget them (C1, C3).
     if (packed.operation === 'remove' && !repeat)

@@ -2,6 +2,7 @@
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { requestRun } from '../requests.ts'
+import { requestFollowUp } from '../store/follow-up.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { type AudienceStatus, announce, type StatusReason, setStatus } from '../store/status.ts'
 import type { Hold } from './brake.ts'
@@ -39,6 +40,7 @@ export function finish(job: Job, run: RunRow): Promise<void> {
     if (applying) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
     else await complete(tx, job.audience.no, run.no)
     if (run.trigger !== 'privacy') await restStatus(tx, job.audience.no)
+    await requestFollowUp(tx, await readAudience(tx, job.audience.no))
   })
 }
 

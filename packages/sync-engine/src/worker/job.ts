@@ -10,7 +10,15 @@ import type { Grant } from '@audience-sync/contracts/internal/grants'
 import { type IdentifierChoice, identifierChoices } from '@audience-sync/contracts/people'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { Tx } from '@audience-sync/db/database'
-import { type CallRecord, type Context, DestinationError, type Failure, type SendConfig, type Usage } from '@audience-sync/destination-kit/contract'
+import {
+  type CallRecord,
+  type Context,
+  DestinationError,
+  type Failure,
+  type Manifest,
+  type SendConfig,
+  type Usage,
+} from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { publish } from '@audience-sync/events/outbox'
 import { traceId } from '@audience-sync/service/otel'
@@ -51,12 +59,18 @@ export interface Job extends Omit<Speaker, 'audience'> {
   tooSmall?: number[]
 }
 
-export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exceptions: Exceptions): Job {
-  const { manifest } = engine.destination
+/** What an audience chose, as its runs freeze it. */
+export function choicesOf(manifest: Manifest, audience: AudienceRow): { readonly config: SendConfig; readonly choice: Choice } {
   const identifiers = identifierChoices.filter((choice): choice is IdentifierChoice => audience.identifiers.includes(choice))
   const settings = manifest.settings.parse(audience.settings)
   const transformations = audience.transformations as Transformation[]
   const config: SendConfig = { identifiers, settings, transformations, ...(audience.defaultCountry && { defaultCountry: audience.defaultCountry }) }
+  return { config, choice: choiceOf(identifiers, manifest.purpose(settings), manifest.sends(settings), transformations) }
+}
+
+export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exceptions: Exceptions): Job {
+  const { manifest } = engine.destination
+  const { config, choice } = choicesOf(manifest, audience)
   const { no: audienceNo, tenantNo, destinationNo, generation, configVersion } = audience
   return {
     engine,
@@ -65,7 +79,7 @@ export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exc
     exceptions,
     scope: { audienceNo, tenantNo, destinationNo, generation },
     config,
-    choice: choiceOf(identifiers, manifest.purpose(settings), manifest.sends(settings), transformations),
+    choice,
     versions: { configVersion, normaliser: manifest.normaliserVersion },
     calls: [],
     usages: [],

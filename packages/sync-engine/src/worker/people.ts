@@ -10,9 +10,11 @@ import { PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
 import { fingerprintOf } from '../pure/diff.ts'
 import { decodeHeld, type HeldSet, planRemoval, planReplacement, type RemovalState, settleHeld } from '../pure/held.ts'
+import { heldBeside, migrationStep } from '../pure/migration.ts'
 import type { Part } from '../pure/packer.ts'
 import { heldOf } from '../sealer.ts'
 import { readHeld } from '../store/ledger.ts'
+import { additionsApplied } from '../store/normaliser.ts'
 import { about, type Decided } from './decisions.ts'
 import { inTenant } from './engine.ts'
 import type { Job } from './job.ts'
@@ -23,6 +25,8 @@ export interface PersonParts {
   readonly parts: readonly Part[]
   /** Why nothing, or only a removal, is sent. */
   readonly suppressed: string | null
+  /** The normaliser in force makes of them what the platform was told already. */
+  readonly alike?: true
 }
 
 type Verdict = FetchVerdict
@@ -79,7 +83,11 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
     .map(({ customerNo, known, forced }, i) => about(job, customerNo, fresh[i], known, forced))
     .filter(({ decision }) => decision.kind === 'remove')
   const remembered = [...gone, ...wanted.filter(({ known }) => known)].map(({ customerNo }) => customerNo)
-  const held = await inTenant(job.engine, job.lease.tenantId, (tx) => heldOfPeople(tx, job, remembered))
+  const { held, there } = await inTenant(job.engine, job.lease.tenantId, async (tx) => {
+    const known = await heldOfPeople(tx, job, remembered)
+    const superseding = [...known].filter(([, sets]) => sets.some(({ superseded }) => superseded)).map(([no]) => no)
+    return { held: known, there: await additionsApplied(tx, job.audience.no, superseding) }
+  })
   const result = gone.map(({ customerNo, decision }) => removal(customerNo, held.get(customerNo) ?? [], page, decision.kind === 'remove' && decision.privacy))
   for (let at = 0; at < wanted.length; at += PAGE) {
     const slice = wanted.slice(at, at + PAGE)
@@ -91,7 +99,8 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
     slice.forEach((person, i) => {
       const verdict = verdicts[i]
       if (verdict?.no !== person.customerNo) throw new Error('The fetch answered for somebody else.')
-      result.push(said(job, person, verdict, held.get(person.customerNo) ?? [], suppressionsAt, page, exact))
+      const mine = { held: held.get(person.customerNo) ?? [], there: there.has(person.customerNo) }
+      result.push(said(job, person, verdict, mine, suppressionsAt, page, exact))
     })
   }
   return result
@@ -118,10 +127,10 @@ function removal(customerNo: number, held: readonly HeldSet[], page: number, pri
 export const privacyRemoval = (customerNo: number, held: readonly HeldSet[]): PersonParts => removal(customerNo, held, 0, true)
 
 function said(
-  { engine, config, choice }: Job,
-  { customerNo, known, row }: Decided,
+  { engine, config, choice, versions }: Job,
+  { customerNo, known, forced, row }: Decided,
   verdict: Verdict,
-  held: readonly HeldSet[],
+  { held, there }: { readonly held: readonly HeldSet[]; readonly there: boolean },
   suppressionsAt: string,
   page: number,
   exact: boolean,
@@ -137,16 +146,23 @@ function said(
   const prepared = preparedFor({ engine, config }, verdict)
   if (prepared.rejected) return keptBack(prepared.rejected, false)
   const { keys } = engine.destination.manifest
-  const { remove, heldAfterRemove, heldAfterAdd } = planReplacement(keys, held, prepared.sets)
-  const parts: Part[] = []
+  const { sets } = prepared
+  const step = known && migrationStep(keys, versions, { known, forced, held, sets, fingerprint, there })
+  if (step === 'same') return { customerNo, parts: [], suppressed: null, alike: true }
   const shared = { customerNo, page, suppressionsAt }
+  if (step === 'beside') {
+    const heldAfter = heldBeside(keys, held, sets)
+    return { customerNo, parts: [{ ...shared, operation: 'add', kind: 'replaced', sets, heldAfter, fingerprint, afterRemoval: false }], suppressed: null }
+  }
+  const { remove, heldAfterRemove, heldAfterAdd } = planReplacement(keys, held, sets)
+  const parts: Part[] = []
   if (remove.length > 0)
     parts.push({ ...shared, operation: 'remove', kind: 'none', sets: remove, heldAfter: heldAfterRemove, fingerprint: null, afterRemoval: false })
   parts.push({
     ...shared,
     operation: 'add',
-    kind: present ? 'replaced' : 'added',
-    sets: prepared.sets,
+    kind: step === 'clean' ? 'kept' : present ? 'replaced' : 'added',
+    sets,
     heldAfter: heldAfterAdd,
     fingerprint,
     afterRemoval: remove.length > 0,
@@ -158,7 +174,7 @@ function said(
 export const preparedFor = ({ engine, config }: Pick<Job, 'engine' | 'config'>, verdict: Extract<Verdict, { verdict: 'send' }>) =>
   prepareAs(engine.destination, personOf(verdict), config)
 
-const personOf = ({ customerId, identifiers, consent, value, limitedDataUse }: Extract<Verdict, { verdict: 'send' }>): Person => ({
+export const personOf = ({ customerId, identifiers, consent, value, limitedDataUse }: Extract<Verdict, { verdict: 'send' }>): Person => ({
   customerId,
   identifiers,
   consent,

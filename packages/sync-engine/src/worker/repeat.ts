@@ -4,7 +4,7 @@
  * platform to apply it, because where it was needless it has no effect that could be seen.
  *
  * A removal repeats what was held. An addition asks again whether the person may be sent (the second check), and is left alone
- * where they have changed meanwhile: the feed has that.
+ * where they have changed meanwhile: the feed has that. So is one that another normaliser made: a full run says those.
  */
 import { PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
@@ -83,12 +83,13 @@ async function additions(job: Job, feed: Feed, due: readonly Again[]): Promise<P
   const customers = staying.map(({ customerNo }) => customerNo)
   const { verdicts, suppressionsAt } = await feed.fetch(customers, purpose(job.config.settings), job.lease.signal)
   const known = await heldAsWritten(job, staying)
-  return staying.flatMap(({ customerNo, fingerprint }, i): Part[] => {
+  return staying.flatMap(({ customerNo, fingerprint, normaliser }, i): Part[] => {
     const verdict = verdicts[i]
+    if (normaliser !== job.versions.normaliser) return []
     if (verdict?.verdict !== 'send' || fingerprintOf(verdict.groups, verdict.fingerprints, job.choice.watched) !== fingerprint) return []
     const prepared = preparedFor(job, verdict)
     if (prepared.rejected) return []
-    const leaving = (known.get(customerNo) ?? []).filter(({ removing }) => removing)
+    const leaving = (known.get(customerNo) ?? []).filter(({ removing, superseded }) => removing || superseded)
     const heldAfter = [...leaving, ...prepared.sets.map((set) => ({ set, removing: false }))]
     return [{ customerNo, operation: 'add', kind: 'none', sets: prepared.sets, heldAfter, fingerprint, page: 0, afterRemoval: false, suppressionsAt }]
   })

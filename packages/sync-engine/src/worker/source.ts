@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { FeedRow, Horizon } from '@audience-sync/contracts/internal/feed'
 import { type EngineOptions, PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
+import type { Versions } from '../pure/diff.ts'
 import { readTodo } from '../store/ledger.ts'
 import type { AudienceRow, RunRow } from '../store/rows.ts'
 import type { Engine } from './engine.ts'
@@ -40,7 +41,8 @@ const POLL_MS = 50 // between two looks at the horizon; a writer's transaction t
 export interface Reading {
   readonly engine: { readonly options: Pick<EngineOptions, 'horizonMs'> }
   readonly lease: { readonly signal: AbortSignal }
-  readonly audience: Pick<AudienceRow, 'cursor' | 'cursorEpoch' | 'fullReason'>
+  readonly audience: Pick<AudienceRow, 'cursor' | 'cursorEpoch' | 'fullReason' | 'normaliser'>
+  readonly versions: Pick<Versions, 'normaliser'>
 }
 
 /**
@@ -48,7 +50,7 @@ export interface Reading {
  * it, so the bound is the first transaction id not yet given out, as soon as the feed can be read up to there (C5).
  */
 export async function chooseBound(
-  { engine, lease, audience }: Reading,
+  { engine, lease, audience, versions }: Reading,
   feed: Pick<Feed, 'horizon'>,
   run: Pick<RunRow, 'mode' | 'trigger' | 'bound'>,
 ): Promise<Bound> {
@@ -58,7 +60,8 @@ export async function chooseBound(
   const now = await reach(feed, first, target, engine.options.horizonMs, lease.signal)
   const behind = BigInt(now.xmin) < target
   const lost = audience.cursorEpoch !== null && (audience.cursorEpoch !== now.epoch || comparePositions(audience.cursor, now.oldest) < 0)
-  const full = run.mode === 'full' || audience.fullReason !== null || audience.cursorEpoch === null || lost
+  const renormalise = audience.normaliser !== versions.normaliser
+  const full = run.mode === 'full' || audience.fullReason !== null || audience.cursorEpoch === null || lost || renormalise
   return { mode: full ? 'full' : 'incremental', below: behind ? now.xmin : String(target), epoch: now.epoch, behind }
 }
 

@@ -90,6 +90,8 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
   const bound = await chooseBound(job, feed, run)
   await lease.fenced(run.no, async (tx) => {
     await tx.query('UPDATE run SET mode = $2, bound = $3 WHERE no = $1', [run.no, bound.mode, bound.below])
+    // From here on until a full run has ended rows of several versions may stand in the ledger, whoever goes on with it.
+    await tx.query('UPDATE audience SET normaliser = NULL WHERE no = $1 AND normaliser <> $2', [audience.no, job.versions.normaliser])
     // C5: our cause may be behind the horizon still; another run looks again.
     if (bound.behind) await requestRun(tx, { audience, trigger: run.trigger as 'api', delayMs: engine.options.horizonMs, announce: false })
   })
@@ -117,8 +119,8 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
       tx
         .query(
           `UPDATE audience SET cursor = $2, cursor_epoch = $3,
-             full_reason = CASE WHEN config_version <> $4 THEN 'config_changed' WHEN $5 THEN 'was_too_small' WHEN $6 = 'full' THEN NULL ELSE full_reason END WHERE no = $1`,
-          [audience.no, cursor, bound.epoch, audience.configVersion, tooSmall, bound.mode],
+             normaliser = CASE WHEN $6 = 'full' THEN $7 ELSE normaliser END, full_reason = CASE WHEN config_version <> $4 THEN 'config_changed' WHEN $5 THEN 'was_too_small' WHEN $6 = 'full' THEN NULL ELSE full_reason END WHERE no = $1`,
+          [audience.no, cursor, bound.epoch, audience.configVersion, tooSmall, bound.mode, job.versions.normaliser],
         )
         .then(() => {}),
   })

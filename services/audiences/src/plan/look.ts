@@ -35,9 +35,9 @@ export interface Look {
 
 export async function look(parts: LookParts, audience: AudienceRow): Promise<Look> {
   const { db, feed, signal } = parts
-  const reading = { engine: { options: { horizonMs: HORIZON_MS } }, lease: { signal }, audience }
-  const bound = await chooseBound(reading, feed, { mode: 'incremental', trigger: 'api', bound: null })
   const deciding = await decidingOf(parts, audience)
+  const reading = { engine: { options: { horizonMs: HORIZON_MS } }, lease: { signal }, audience, versions: deciding.versions }
+  const bound = await chooseBound(reading, feed, { mode: 'incremental', trigger: 'api', bound: null })
   const tally = new Tally(deciding.choice)
   for await (const page of bound.mode === 'full' ? everyone(parts) : changed(parts, audience, bound)) {
     for (const person of await db.tenant(audience.tenantId, (tx) => decidePage(tx, deciding, page))) tally.add(person)
