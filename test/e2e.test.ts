@@ -3,6 +3,16 @@ import { describe, jest } from '@jest/globals'
 import { badInput } from './e2e/bad-input.ts'
 import { choices } from './e2e/choices.ts'
 import { connect } from './e2e/connect.ts'
+import { engineBrake } from './e2e/engine-brake.ts'
+import { engineControl } from './e2e/engine-control.ts'
+import { engineExplain } from './e2e/engine-explain.ts'
+import { engineFaults } from './e2e/engine-faults.ts'
+import { engineHistory } from './e2e/engine-history.ts'
+import { engineMapping } from './e2e/engine-mapping.ts'
+import { engineNames } from './e2e/engine-names.ts'
+import { enginePlan } from './e2e/engine-plan.ts'
+import { engineSize } from './e2e/engine-size.ts'
+import { engineTruth } from './e2e/engine-truth.ts'
 import { kafkaDoor } from './e2e/kafka-door.ts'
 import { mainJob } from './e2e/main-job.ts'
 import { plans } from './e2e/plans.ts'
@@ -19,6 +29,16 @@ describe('on Kafka', () => {
   preview(stage)
   choices(stage)
   plans(stage)
+  engineTruth(stage)
+  enginePlan(stage)
+  engineBrake(stage)
+  engineExplain(stage)
+  engineControl(stage)
+  engineMapping(stage)
+  engineNames(stage)
+  engineSize(stage)
+  engineHistory(stage)
+  engineFaults(stage)
   trace(stage)
   kafkaDoor(stage)
   badInput(stage)

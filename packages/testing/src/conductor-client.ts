@@ -44,7 +44,7 @@ export function clientOf(url: string, key: string): Client {
       signal: AbortSignal.timeout(timeoutMs),
     })
     const text = await response.text()
-    const json = response.headers.get('content-type')?.includes('json')
+    const json = /[/+]json\b/.test(response.headers.get('content-type') ?? '') // one document: lines of JSON are text
     return { status: response.status, headers: response.headers, body: json && text !== '' ? JSON.parse(text) : text }
   }
   const good = async (method: string, path: string, body?: unknown, options?: AskOptions): Promise<Json> => {

@@ -1,0 +1,69 @@
+/** What the platform does in the middle of a run ends with everyone where they should be, and counts that say so. */
+import { ingest, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
+import { until } from '@audience-sync/testing/until'
+import { describe, expect, test } from '@jest/globals'
+import { addUp, filled } from './engine.ts'
+import { customer, farRows, joins, leaves, people, rowsOf } from './people.ts'
+import type { Stage } from './stage.ts'
+
+const SIZE = 20
+/** Ten come, five go, three change their address. */
+const COUNTS = { planned: 18, accepted: 18, added: 10, removed: 5, replaced: 3, unknown: 0, failed: 0, rejected: 0 }
+const DESIRED = [...people(0, 3, 1), ...people(8, SIZE + 10)]
+
+export function engineFaults(stage: Stage): void {
+  const moving = async (slug: string) => {
+    const audience = await filled(stage, slug, SIZE)
+    const { client, behavior } = audience
+    await ingest(client, [...people(0, 3, 1), ...people(SIZE, SIZE + 10)].map(customer))
+    await members(client, behavior, [...people(SIZE, SIZE + 10).map(joins), ...people(3, 8).map(leaves)])
+    return audience
+  }
+
+  describe('12 History of trouble', () => {
+    test.each([
+      ['apply_then_reset', 'POST'],
+      ['apply_then_reset', 'DELETE'],
+      ['html_200', 'POST'],
+      ['html_200', 'DELETE'],
+    ])('1 Three-stage truth: %s at a %s in the middle of a run ends with everyone in place and counts that are right', async (kind, method) => {
+      const { twin } = stage.system
+      const { client, audienceId, externalId, uploads } = await moving(`${kind.replaceAll('_', '-')}-${method.toLowerCase()}`)
+      await twin.fault({ match: { ...uploads, method }, kind, times: 2 })
+      const run = await waitRun(client, (await refresh(client, audienceId)).id)
+      addUp(run)
+      expect(run).toMatchObject({ status: 'completed', counts: COUNTS })
+      expect(await farRows(twin, externalId)).toEqual(rowsOf(DESIRED))
+      expect(await waitRun(client, (await refresh(client, audienceId)).id)).toMatchObject({ counts: { planned: 0 } })
+    })
+
+    test('5 Control: throttled in the middle of a run, the audience is rate limited until a time, and then goes on by itself', async () => {
+      const { twin } = stage.system
+      const { client, audienceId, externalId, uploads, look } = await moving('throttled')
+      await twin.fault({ match: { ...uploads, method: 'POST' }, kind: 'throttle', delayMs: 8_000 })
+      const { id } = await refresh(client, audienceId)
+      const waiting = await waitRun(client, id, ['waiting'])
+      expect(waiting.waitingFor).toMatchObject({ code: 'platform_throttled', until: expect.any(String), solution: expect.any(String) })
+      addUp(waiting)
+      expect(await look()).toMatchObject({ status: 'rate_limited', statusReason: { code: 'platform_throttled', until: expect.any(String) } })
+      expect(await waitRun(client, id)).toMatchObject({ status: 'completed', counts: COUNTS })
+      expect(await farRows(twin, externalId)).toEqual(rowsOf(DESIRED))
+    })
+
+    test('3 The brake: a removal that Meta refuses because too few would be left is said, and tried again', async () => {
+      const { twin } = stage.system
+      const { client, audienceId, externalId, uploads } = await moving('too-few')
+      await twin.fault({ match: { ...uploads, method: 'DELETE' }, kind: 'too_small', times: 50 })
+      const run = await waitRun(client, (await refresh(client, audienceId)).id, ['held', 'failed', 'completed_with_rejections', 'completed'])
+      addUp(run)
+      expect(run.status).not.toBe('completed')
+      expect(JSON.stringify([run.error, run.hold, (await client.get(`/v1/runs/${run.id}/rejections`)).data])).toContain('removal_refused')
+      await twin.clearFaults()
+      await until('everyone is in place', async () => {
+        if (run.status === 'held') await client.ask('POST', `/v1/audiences/${audienceId}/approve`)
+        else await client.ask('POST', `/v1/audiences/${audienceId}/refresh`, {})
+        return JSON.stringify(await farRows(twin, externalId)) === JSON.stringify(rowsOf(DESIRED))
+      })
+    })
+  })
+}

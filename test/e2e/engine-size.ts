@@ -1,0 +1,63 @@
+/** Large enough or not: paused below the minimum, resumed above it, each crossing told once. */
+import { topics } from '@audience-sync/contracts/events/topics'
+import { kafkaTransport } from '@audience-sync/events/kafka/transport'
+import { type Json, members } from '@audience-sync/testing/conductor-client'
+import { until } from '@audience-sync/testing/until'
+import { describe, expect, test } from '@jest/globals'
+import { pino } from 'pino'
+import { filled } from './engine.ts'
+import { farRows, joins, leaves, people, rowsOf } from './people.ts'
+import type { Stage } from './stage.ts'
+
+const MINIMUM = 20
+
+export function engineSize(stage: Stage): void {
+  describe('8 Size', () => {
+    test('8 Size: paused below 90 % of the minimum, resumed at it, one event per crossing, and advice beside the figures', async () => {
+      const { system } = stage
+      const { client, audienceId, behavior, externalId, look } = await filled(stage, 'size', MINIMUM + 2, { minimumSize: MINIMUM })
+      const becomes = (status: string) => until(`the audience is ${status}`, async () => (await look()).status === status)
+      await becomes('active')
+      const counted = (await until('the size is known', async () => {
+        const now = await look()
+        return now.size.behavior !== null && now
+      })) as Json
+      expect(counted).toMatchObject({ size: { behavior: MINIMUM + 2, eligible: MINIMUM + 2 }, sizeAdvice: { text: expect.any(String) } })
+
+      await members(client, behavior, people(0, 5).map(leaves)) // 17 are left: 85 %
+      await becomes('paused')
+      expect((await look()).statusReason).toMatchObject({ code: 'audience_too_small' })
+      expect((await client.ask('POST', `/v1/audiences/${audienceId}/refresh`, {})).body.code).toBe('audience_too_small')
+      await members(client, behavior, people(0, 2).map(joins)) // 19: not yet the minimum
+      await members(client, behavior, people(2, 3).map(joins)) // 20
+      await becomes('active')
+      await until('the run after it has ended', async () => (await look()).lastRun.status === 'completed')
+      expect(await farRows(system.twin, externalId)).toEqual(rowsOf([...people(0, 3), ...people(5, MINIMUM + 2)]))
+
+      const crossings = [
+        { direction: 'below', minimum: MINIMUM },
+        { direction: 'above', minimum: MINIMUM },
+      ]
+      const { data } = await client.get(`/v1/audiences/${audienceId}/history?kind=size`)
+      const told = data.map(({ data }: Json) => data).filter(({ direction }: Json) => direction !== undefined)
+      expect(told.toReversed()).toMatchObject(crossings)
+      await until('both are on the bus', async () => (await events(system.brokers, audienceId)).length === crossings.length)
+      expect(await events(system.brokers, audienceId)).toEqual(crossings.map(({ direction }) => direction))
+    })
+  })
+}
+
+/** Directions of the crossings told of one audience. */
+async function events(brokers: readonly string[], audienceId: string): Promise<string[]> {
+  const transport = kafkaTransport({ brokers, clientId: 'test', log: pino({ level: 'silent' }) })
+  const found: string[] = []
+  try {
+    await transport.read(topics.audienceSizeThresholdCrossed.name, async ({ value }) => {
+      const text = value.toString('latin1')
+      if (text.includes(audienceId)) found.push(text.includes('below') ? 'below' : 'above')
+    })
+  } finally {
+    await transport.close()
+  }
+  return found
+}
