@@ -1,4 +1,5 @@
 /** What the platform does in the middle of a run ends with everyone where they should be, and counts that say so. */
+import { isDeepStrictEqual } from 'node:util'
 import { ingest, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
 import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
@@ -50,20 +51,23 @@ export function engineFaults(stage: Stage): void {
       expect(await farRows(twin, externalId)).toEqual(rowsOf(DESIRED))
     })
 
-    test('3 The brake: a removal that Meta refuses because too few would be left is said, and tried again', async () => {
+    test('3 The brake: a removal that Meta refuses because too few would be left holds the audience, and is done when it has grown', async () => {
       const { twin } = stage.system
-      const { client, audienceId, externalId, uploads } = await moving('too-few')
-      await twin.fault({ match: { ...uploads, method: 'DELETE' }, kind: 'too_small', times: 50 })
-      const run = await waitRun(client, (await refresh(client, audienceId)).id, ['held', 'failed', 'completed_with_rejections', 'completed'])
+      const { client, audienceId, behavior, externalId, uploads, look } = await filled(stage, 'too-few', SIZE)
+      await members(client, behavior, people(0, 5).map(leaves))
+      await twin.fault({ match: { ...uploads, method: 'DELETE' }, kind: 'too_small' })
+      const run = await waitRun(client, (await refresh(client, audienceId)).id)
       addUp(run)
-      expect(run.status).not.toBe('completed')
-      expect(JSON.stringify([run.error, run.hold, (await client.get(`/v1/runs/${run.id}/rejections`)).data])).toContain('removal_refused')
-      await twin.clearFaults()
-      await until('everyone is in place', async () => {
-        if (run.status === 'held') await client.ask('POST', `/v1/audiences/${audienceId}/approve`)
-        else await client.ask('POST', `/v1/audiences/${audienceId}/refresh`, {})
-        return JSON.stringify(await farRows(twin, externalId)) === JSON.stringify(rowsOf(DESIRED))
-      })
+      expect(run).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 5, removed: 0, rejected: 5 } })
+      expect(await look()).toMatchObject({ status: 'held', statusReason: { code: 'removal_refused', platform: { code: '200/1870047' } } })
+      expect(await farRows(twin, externalId)).toEqual(rowsOf(people(0, SIZE)))
+
+      await ingest(client, people(SIZE, SIZE + 10).map(customer))
+      await members(client, behavior, people(SIZE, SIZE + 10).map(joins))
+      await refresh(client, audienceId)
+      const desired = rowsOf(people(5, SIZE + 10))
+      await until('those who were refused are gone', async () => isDeepStrictEqual(await farRows(twin, externalId), desired))
+      await until('the audience is active again', async () => (await look()).status === 'active')
     })
   })
 }

@@ -73,7 +73,7 @@ export function engineTruth(stage: Stage): void {
       expect(await explain(data[0].customerId)).toMatchObject({ state: 'rejected', reason: { code: 'platform_rejected_row' }, runId: run.id })
 
       const retried = await waitRun(client, (await client.post(`/v1/runs/${run.id}/retry-rejected`)).id)
-      expect(retried).toMatchObject({ trigger: 'retry', status: 'completed', counts: { planned: 3, added: 3, rejected: 0 } })
+      expect(retried).toMatchObject({ trigger: 'retry', status: 'completed', counts: { planned: 3, accepted: 3, rejected: 0 } })
       expect(await farRows(twin, externalId)).toEqual(rowsOf(people(0, SIZE + 10)))
       expect((await explain(data[0].customerId)).state).toBe('applied')
     })
