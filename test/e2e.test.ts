@@ -14,6 +14,7 @@ import { enginePlan } from './e2e/engine-plan.ts'
 import { engineSize } from './e2e/engine-size.ts'
 import { engineTruth } from './e2e/engine-truth.ts'
 import { kafkaDoor } from './e2e/kafka-door.ts'
+import { lookalikes } from './e2e/lookalikes.ts'
 import { mainJob } from './e2e/main-job.ts'
 import { plans } from './e2e/plans.ts'
 import { preview } from './e2e/preview.ts'
@@ -39,6 +40,7 @@ describe('on Kafka', () => {
   engineSize(stage)
   engineHistory(stage)
   engineFaults(stage)
+  lookalikes(stage)
   trace(stage)
   kafkaDoor(stage)
   badInput(stage)

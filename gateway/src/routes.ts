@@ -25,8 +25,8 @@ const NOT_POST = ALL.filter((method) => method !== 'POST')
 const owned: Record<ServiceName, readonly string[]> = {
   connections: ['connections', 'accounts', 'default-accounts'],
   'behavior-export': ['behaviors', 'customers', 'privacy'],
-  audiences: ['audiences', 'runs', 'plans', 'destinations', 'campaigns', 'errors'],
   webhooks: ['webhook-endpoints', 'event-types'],
+  audiences: ['audiences', 'runs', 'plans', 'destinations', 'campaigns', 'errors', 'lookalikes'],
 }
 
 /** Routes that differ from the rest of their prefix. */

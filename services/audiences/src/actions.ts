@@ -14,6 +14,7 @@ import { setStatus } from '@audience-sync/sync-engine/store/status'
 import { and, eq, ne } from 'drizzle-orm'
 import { checkChoices, chosenIdentifiers, invalid } from './check-new.ts'
 import { type Destinations, destinationAt, parseSettings } from './destinations.ts'
+import { clearLookalikes } from './lookalikes.ts'
 import { claimName } from './name-taken.ts'
 import { hasTemplate } from './names.ts'
 import { wantSizeCheck } from './size-check.ts'
@@ -87,15 +88,25 @@ export async function approve(tx: Tx, audienceId: string): Promise<RunRow> {
   return readRun(tx, held.no)
 }
 
-/** Members are removed and the audience that we made is deleted, by the connector; with `keepRemote` it is only let go of. */
-export async function deleteAudience(tx: Tx, audienceId: string, keepRemote: boolean): Promise<AudienceRow> {
+/**
+ * Members are removed and the audience that we made is deleted, by the connector; with `keepRemote` it is only let go of. Asked again, a
+ * deletion that the platform refused is tried again at once.
+ */
+export async function deleteAudience(tx: Tx, audienceId: string, { keepRemote, deleteLookalikes }: Deletion): Promise<AudienceRow> {
   const row = await lockAudience(tx, audienceId)
+  if (!keepRemote && !row.keepRemote) await clearLookalikes(tx, row, deleteLookalikes)
+  await requestDelete(tx, row.no, keepRemote || row.keepRemote)
   if (!row.deleteRequestedAt) {
-    await requestDelete(tx, row.no, keepRemote)
     await setStatus(tx, row, 'deleting')
     await announceAudience(tx, row.no, 'changed')
   }
   return readAudience(tx, row.no)
+}
+
+export interface Deletion {
+  readonly keepRemote: boolean
+  /** Those that we made of it go first. */
+  readonly deleteLookalikes: boolean
 }
 
 /** Changes what was chosen. What alters the content that is sent makes the next run full (C9). */

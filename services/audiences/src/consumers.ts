@@ -78,6 +78,10 @@ async function connectionChanged(tx: Tx, connectionId: string, status: string): 
 
 async function mended(tx: Tx, row: AudienceRow): Promise<void> {
   await tx.query(`UPDATE run SET not_before = now() WHERE audience_no = $1 AND status = 'waiting' AND wait_reason->>'code' = ANY($2)`, [row.no, [...MENDABLE]])
+  await tx.query(`UPDATE lookalike SET due_at = now() WHERE audience_no = $1 AND deleted_at IS NULL AND status_reason->>'code' = ANY($2)`, [
+    row.no,
+    [...MENDABLE],
+  ])
   const { code } = (row.statusReason ?? {}) as { code?: string }
   if (row.status === 'error' && code && MENDABLE.has(code)) await setStatus(tx, row, row.settleAt || !row.externalId ? 'pending' : 'active')
 }

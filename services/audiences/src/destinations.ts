@@ -24,13 +24,18 @@ export function parseSettings({ settings, id }: Manifest, given: unknown): Recor
 }
 
 /** The manifest as `GET /v1/destinations` shows it. */
-export const describe = (manifest: Manifest) => ({
+export const describe = ({ manifest, lookalikes }: Destination) => ({
   id: manifest.id,
   title: manifest.title,
   apiVersion: manifest.apiVersion,
   settings: z.toJSONSchema(manifest.settings, { io: 'input' }) as Record<string, unknown>,
   identifiers: [...manifest.identifiers],
-  capabilities: { keepsOrder: manifest.keepsOrder, applies: manifest.applies, keys: manifest.keys.map(({ name }) => name) },
+  capabilities: {
+    keepsOrder: manifest.keepsOrder,
+    applies: manifest.applies,
+    keys: manifest.keys.map(({ name }) => name),
+    lookalikes: lookalikes?.rules ?? null,
+  },
   limits: { ...manifest.limits },
   minimumSize: manifest.minimumSize,
   quotas: manifest.quotas.map(({ id, scope, capacity, decaySeconds }) => ({ id, scope, capacity: { ...capacity }, decaySeconds })),

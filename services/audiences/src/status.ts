@@ -16,7 +16,8 @@ export interface Standing {
 export function standingOf(audience: AudienceRow, open: readonly RunRow[]): Standing {
   const { statusSince, pausedAt } = audience
   const of = (status: RunRow['status']) => open.find((run) => run.status === status)
-  if (audience.deleteRequestedAt) return { status: 'deleting', reason: null }
+  // Why it is not gone yet, where somebody has to do something.
+  if (audience.deleteRequestedAt) return { status: 'deleting', reason: audience.status === 'deleting' ? reasonOf(audience.statusReason, statusSince) : null }
   if (pausedAt) return { status: 'paused', reason: reasonOf(audience.pauseReason, pausedAt) ?? reasonOf({ code: 'audience_paused' }, pausedAt) }
   const held = of('held')
   if (held) return { status: 'held', reason: reasonOf({ code: 'audience_held' }, held.startedAt ?? held.requestedAt) }

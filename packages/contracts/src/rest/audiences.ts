@@ -11,7 +11,7 @@ const count = z.int().min(0)
 
 // ─── what a user chooses ────────────────────────────────────────────────────────────────────────────────────────────────
 
-const Name = z
+export const Name = z
   .string()
   .trim()
   .min(1)
@@ -150,13 +150,13 @@ export const Audience = z
   .meta({ id: 'Audience' })
 export type Audience = z.infer<typeof Audience>
 
-export const historyKinds = ['sync', 'size', 'status'] as const
+export const historyKinds = ['sync', 'size', 'status', 'lookalike'] as const
 export const HistoryEntry = z
   .object({
     at: time,
     kind: z.string().meta({
       description:
-        'sync: a run that has ended: {runId, trigger, mode, status, added, removed, replaced, rejected, size (at the destination, as last told), error}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}',
+        'sync: a run that has ended: {runId, trigger, mode, status, added, removed, replaced, rejected, size (at the destination, as last told), error}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}; lookalike: {lookalikeId, name, from, to, code}',
     }),
     data: z.record(z.string(), z.unknown()),
   })

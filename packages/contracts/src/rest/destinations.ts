@@ -13,7 +13,15 @@ export const DestinationInfo = z
     apiVersion: z.string(),
     settings: z.record(z.string(), z.unknown()).meta({ description: 'JSON Schema of an audience’s settings' }),
     identifiers: z.array(z.string()),
-    capabilities: z.object({ keepsOrder: z.boolean(), applies: z.enum(['answer', 'settle']), keys: z.array(z.string()) }),
+    capabilities: z.object({
+      keepsOrder: z.boolean(),
+      applies: z.enum(['answer', 'settle']),
+      keys: z.array(z.string()),
+      lookalikes: z
+        .object({ minimumSeed: count, ratio: z.object({ min: z.number(), max: z.number(), step: z.number() }), unusedDays: count })
+        .nullable()
+        .meta({ description: 'similar audiences made of one of ours: what a seed needs, and which shares it may ask for. null: it makes none' }),
+    }),
     limits: z.record(z.string(), z.int()),
     minimumSize: count,
     quotas: z.array(z.object({ id: z.string(), scope: z.string(), capacity: z.record(z.string(), z.number()), decaySeconds: z.int() })),

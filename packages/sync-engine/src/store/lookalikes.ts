@@ -15,11 +15,19 @@ export async function wishLookalike(tx: Tx, seed: AudienceRow, name: string, spe
   const { no: audienceNo, tenantId, destinationNo } = seed
   const [row] = await orm(tx)
     .insert(lookalike)
-    .values({ id: newUuid(), tenantId, destinationNo, audienceNo, name, spec })
+    .values({ id: newUuid(), tenantId, destinationNo, audienceNo, name, spec, statusReason: unreadyReason(seed) })
     .onConflictDoNothing({ target: [lookalike.audienceNo, lookalike.spec], where: sql`deleted_at IS NULL` })
     .returning()
-  if (row) await note(tx, seed, 'lookalike', { lookalikeId: publicId('lookalike', row.id), name, from: null, to: row.status, code: null })
+  const code = unreadyReason(seed)?.code ?? null
+  if (row) await note(tx, seed, 'lookalike', { lookalikeId: publicId('lookalike', row.id), name, from: null, to: row.status, code })
   return row
+}
+
+/** What keeps a seed from being one, as far as its row tells; null: nothing. */
+export function unreadyReason({ pausedAt, tooSmall, minimumSize, externalId }: AudienceRow): StatusReason | null {
+  if (pausedAt) return { code: 'seed_paused' }
+  if (tooSmall) return { code: 'seed_too_small', detail: `The seed has fewer than the ${minimumSize} people that it is exported with.` }
+  return externalId === null ? { code: 'seed_not_exported' } : null
 }
 
 /** Gives one up. The lease holder deletes it, whatever it was waiting for. */

@@ -6,7 +6,7 @@
 import type { Tx } from '@audience-sync/db/database'
 import { DestinationError } from '@audience-sync/destination-kit/contract'
 import type { FarLookalike, FarSeed, LookalikeSpec, Lookalikes } from '@audience-sync/destination-kit/lookalike-contract'
-import { forgetLookalike, type LookalikeRow, lookalikesOf, mayExist, move } from '../store/lookalikes.ts'
+import { forgetLookalike, type LookalikeRow, lookalikesOf, mayExist, move, unreadyReason } from '../store/lookalikes.ts'
 import type { StatusReason } from '../store/status.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
 import { type Engine, inTenant } from './engine.ts'
@@ -66,10 +66,8 @@ async function readySeed(job: Job, lookalikes: Lookalikes, row: LookalikeRow): P
     await waitFor(job, row, reason)
     return undefined
   }
-  if (audience.pausedAt) return refuse({ code: 'seed_paused' })
-  if (audience.tooSmall)
-    return refuse({ code: 'seed_too_small', detail: `The seed has fewer than the ${audience.minimumSize} people that it is exported with.` })
-  if (audience.externalId === null) return refuse({ code: 'seed_not_exported' })
+  const unready = unreadyReason(audience)
+  if (unready || audience.externalId === null) return refuse(unready ?? { code: 'seed_not_exported' })
   if (unapplied) return refuse({ code: 'seed_not_ready', detail: 'The platform has not applied all that the seed was told.' })
   // An adopted audience may hold people whom we know nothing of: there the platform alone can tell.
   if (!audience.adopted && people < minimumSeed) return refuse({ code: 'seed_too_small', detail: `The seed has ${people} people; ${minimumSeed} are needed.` })

@@ -117,13 +117,20 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
         tags,
         summary: 'Remove the members and delete the audience that we made; an adopted one is kept',
         params,
-        querystring: z.strictObject({ keepRemote: z.enum(['true', 'false']).default('false') }),
+        querystring: z.strictObject({
+          keepRemote: z.enum(['true', 'false']).default('false').meta({ description: 'true: nothing is said to the platform, it is only let go of' }),
+          deleteLookalikes: z
+            .enum(['true', 'false'])
+            .default('false')
+            .meta({ description: 'true: the lookalikes that we made of it go first; else they stand in the way' }),
+        }),
         response: { 202: Audience },
       },
     },
     async ({ auth, query, params: { id } }, reply) => {
       reply.code(202)
-      return db.tenant(auth.tenantId, async (tx) => audienceJsonOf(tx, await deleteAudience(tx, id, query.keepRemote === 'true'), destinations))
+      const deletion = { keepRemote: query.keepRemote === 'true', deleteLookalikes: query.deleteLookalikes === 'true' }
+      return db.tenant(auth.tenantId, async (tx) => audienceJsonOf(tx, await deleteAudience(tx, id, deletion), destinations))
     },
   )
 

@@ -15,14 +15,14 @@ const config = { scope: 'audiences:read' } as const
 
 export function catalogueRoutes(app: App, { db, destinations }: RouteParts): void {
   app.get('/v1/destinations', { config, schema: { tags: ['Catalogue'], summary: 'Destinations', response: { 200: pageOf(DestinationInfo) } } }, async () => ({
-    data: [...destinations.values()].map(({ manifest }) => describe(manifest)),
+    data: [...destinations.values()].map(describe),
     nextCursor: null,
   }))
 
   app.get(
     '/v1/destinations/:destination',
     { config, schema: { tags: ['Catalogue'], summary: 'A destination: settings, limits, advice', params, response: { 200: DestinationInfo } } },
-    async (request) => describe(destinationAt(destinations, request.params.destination).manifest),
+    async (request) => describe(destinationAt(destinations, request.params.destination)),
   )
 
   app.post(
