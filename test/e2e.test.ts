@@ -16,6 +16,7 @@ import { engineTruth } from './e2e/engine-truth.ts'
 import { kafkaDoor } from './e2e/kafka-door.ts'
 import { lookalikes } from './e2e/lookalikes.ts'
 import { mainJob } from './e2e/main-job.ts'
+import { meta } from './e2e/meta.ts'
 import { plans } from './e2e/plans.ts'
 import { preview } from './e2e/preview.ts'
 import { installation } from './e2e/stage.ts'
@@ -41,6 +42,7 @@ describe('on Kafka', () => {
   engineHistory(stage)
   engineFaults(stage)
   lookalikes(stage)
+  meta(stage)
   trace(stage)
   kafkaDoor(stage)
   badInput(stage)

@@ -14,8 +14,9 @@ import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Code } from '@audience-sync/errors/catalogue'
 import type { z } from 'zod'
+import type { Adopting } from './adopt-contract.ts'
 import type { Lookalikes } from './lookalike-contract.ts'
-import type { ManifestExtras } from './manifest-contract.ts'
+import type { AudiencePurpose, ManifestExtras } from './manifest-contract.ts'
 import type { Normaliser } from './normaliser-contract.ts'
 import type { RemoveEverywhere } from './opt-out-contract.ts'
 
@@ -49,7 +50,7 @@ export interface QuotaDefinition {
   readonly perAudience?: { readonly points: number; readonly most: number }
 }
 
-export interface Manifest<S = unknown> extends ManifestExtras {
+export interface Manifest<S = unknown> extends ManifestExtras<S> {
   readonly id: string
   readonly title: string
   readonly apiVersion: string
@@ -307,6 +308,8 @@ export interface NewAudience<S = unknown> {
   /** Ours, unique: written where `find` can see it, so that a create whose answer was lost is not made twice (F32). */
   readonly marker: string
   readonly settings: S
+  /** Missing: `targeting`. */
+  readonly purpose?: AudiencePurpose
 }
 
 export interface FarAudience {
@@ -319,7 +322,7 @@ export interface FarAudience {
   readonly expiresAt: Date | null
 }
 
-export interface Destination<S = unknown> {
+export interface Destination<S = unknown> extends Adopting<S> {
   readonly manifest: Manifest<S>
   /** Pure. Normalises and hashes; several e-mail addresses make several sets. */
   prepare(person: Person, config: SendConfig<S>): Prepared

@@ -126,6 +126,42 @@ const audiences = {
     'The account has as many audiences as the platform allows',
     'Delete audiences that are no longer used, here or at the platform, or export to another account. The figure is in the detail.',
   ),
+  setting_fixed: entry(
+    409,
+    'The platform takes this choice only once',
+    'Export the behavior to a new audience with the other choice, use that one in your campaigns, then delete this one.',
+  ),
+  adopt_kind: entry(
+    409,
+    'The audience to adopt is of another kind',
+    'Adopt an audience that was made from a customer list, or export the behavior to a new audience.',
+  ),
+  adopt_not_editable: entry(
+    409,
+    'The audience to adopt may not be edited by this connection',
+    'Have its owner let this account edit it, adopt one of the account’s own, or export the behavior to a new audience.',
+  ),
+  adopt_setting: entry(
+    409,
+    'The audience to adopt was made with other settings',
+    'Change the setting named in the detail to what the audience has, then refresh; or export the behavior to a new audience.',
+  ),
+  adopted_members_unknown: entry(
+    202,
+    'Who was in the audience before stays, unknown to us',
+    'Nothing to do if that is wanted. If only this behavior’s customers may be in it, export the behavior to a new audience.',
+  ),
+  exclusion_only: entry(202, 'The audience can only be excluded', 'Exclude it in ad sets; the platform refuses to target it.'),
+  seed_needs_people: entry(
+    202,
+    'A seed needs more people',
+    'Wait for more customers to match the behavior, or combine it with similar ones; lookalikes are made when the seed is large enough.',
+  ),
+  seed_without_values: entry(
+    202,
+    'A seed with values finds better customers',
+    'Send a `value` with each customer and make the seed value-based; that cannot be changed once it exists.',
+  ),
   audience_update_refused: entry(
     409,
     'The platform refuses changes to this audience',
@@ -207,6 +243,7 @@ const identifiers = {
   country_malformed: entry(422, 'Not a country', 'Send the ISO 3166-1 alpha-2 code.'),
   mobile_ad_id_malformed: entry(422, 'Not a mobile advertising id', 'Send the id as the device gives it.'),
   external_id_malformed: entry(422, 'Not an external id', 'Send a non-empty id.'),
+  value_missing: entry(422, 'The person has no value', 'Send `value` with the customer; until then they count for nothing.'),
   value_malformed: entry(422, 'Not a value', 'Send a number of zero or more.'),
   hash_malformed: entry(422, 'Not a SHA-256 digest', 'Send 64 hexadecimal digits, or the plain value.'),
 } as const

@@ -5,6 +5,7 @@
 import { uuidOf } from '@audience-sync/contracts/ids'
 import type { AudiencePatch } from '@audience-sync/contracts/rest/audiences'
 import { orm, type Tx } from '@audience-sync/db/database'
+import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { traceparent } from '@audience-sync/service/otel'
 import { type Mode, requestApproval, requestCancel, requestDelete, requestPause, requestResume, requestRun } from '@audience-sync/sync-engine/requests'
@@ -12,13 +13,14 @@ import { audience, run } from '@audience-sync/sync-engine/schema'
 import { type AudienceRow, type RunRow, readAudience, readRun } from '@audience-sync/sync-engine/store/rows'
 import { setStatus } from '@audience-sync/sync-engine/store/status'
 import { and, eq, ne } from 'drizzle-orm'
+import { choiceOf } from './audience-json.ts'
 import { checkChoices, chosenIdentifiers, invalid } from './check-new.ts'
 import { type Destinations, destinationAt, parseSettings } from './destinations.ts'
 import { clearLookalikes } from './lookalikes.ts'
 import { claimName } from './name-taken.ts'
 import { hasTemplate } from './names.ts'
 import { wantSizeCheck } from './size-check.ts'
-import { announceAudience, findAudience, lockAudience } from './store.ts'
+import { announceAudience, findAudience, lockAudience, openRuns } from './store.ts'
 
 /**
  * A new run, or the one that is queued already: a hundred callers make at most two (API.md «Refresh»). The audience is not locked:
@@ -118,6 +120,7 @@ export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, de
   const changes = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined)) as Partial<typeof audience.$inferInsert>
   if (asked.settings) changes.settings = parseSettings(manifest, { ...(row.settings as object), ...asked.settings })
   const next = { ...row, ...changes }
+  await refuseFixed(tx, manifest, row, next)
   checkChoices({ manifest, name: next.name, description: next.description ?? '', identifiers: next.identifiers })
   if (next.name !== row.name) {
     if (hasTemplate(next.name)) throw invalid('name', 'templates are filled in when an audience is made')
@@ -125,13 +128,16 @@ export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, de
   }
   if (Object.keys(changes).length === 0) return row
   await orm(tx).update(audience).set(changes).where(eq(audience.no, row.no))
+  const settingsChanged = !same(next.settings, row.settings)
   const contentChanged =
-    !same(next.settings, row.settings) || !same([...next.identifiers].sort(), [...row.identifiers].sort()) || !same(next.transformations, row.transformations)
+    (settingsChanged && !manifest.sameRows?.(row.settings, next.settings)) ||
+    !same([...next.identifiers].sort(), [...row.identifiers].sort()) ||
+    !same(next.transformations, row.transformations)
   if (contentChanged) {
     await tx.query('UPDATE audience SET config_version = config_version + 1 WHERE no = $1', [row.no])
     await setFullReason(tx, row.no, 'config_changed')
   }
-  const toldThere = contentChanged || next.name !== row.name || next.description !== row.description
+  const toldThere = contentChanged || settingsChanged || next.name !== row.name || next.description !== row.description
   if (toldThere && row.externalId !== null) {
     await tx.query('UPDATE audience SET far_stale = true WHERE no = $1', [row.no])
     // Soon, where nothing forbids a run; else with the next one.
@@ -140,6 +146,16 @@ export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, de
   if (contentChanged || next.minimumSize !== row.minimumSize) await wantSizeCheck(tx, [row])
   await announceAudience(tx, row.no, 'changed')
   return readAudience(tx, row.no)
+}
+
+/** What the platform takes once is refused as soon as the audience exists there, or is being made. */
+async function refuseFixed(tx: Tx, manifest: Manifest, row: AudienceRow, next: Pick<AudienceRow, 'purpose' | 'settings'>): Promise<void> {
+  // An adopted audience was made by somebody else: until the first run has met it, our choice is only a guess at theirs.
+  const exists = row.adopted ? row.cursorEpoch !== null : row.externalId !== null || (await openRuns(tx, [row.no])).some(({ status }) => status !== 'queued')
+  const fixed = exists ? (manifest.fixedChoices?.(choiceOf(row), choiceOf({ ...row, ...next })) ?? []) : []
+  if (fixed.length === 0) return
+  const errors = fixed.map(({ path, message }) => ({ in: 'body', path, message }))
+  throw new AppError('setting_fixed', errors.map(({ message }) => message).join(' '), { extra: { errors } })
 }
 
 /** By its public id; `not_found` for unknown and foreign ones. */

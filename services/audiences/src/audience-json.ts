@@ -72,9 +72,10 @@ function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | 
     minimumSize: row.minimumSize,
     settings: row.settings as Audience['settings'],
     size: { behavior: row.sizeBehavior, eligible: row.sizeEligible, destination: row.sizeDestination, asOf: row.sizeAsOf?.toISOString() ?? null },
-    matchRate: matchRate(row),
+    matchRate: matchRate(row, destinations),
     sizeAdvice: sizeAdvice(row, destinations),
     nameWarnings: nameWarnings(row, destinations),
+    notices: notices(row, destinations),
     lastRun,
     nextRunAt: rests ? null : (nextSlot(schedule, now)?.toISOString() ?? null),
     createdAt: row.createdAt.toISOString(),
@@ -82,17 +83,37 @@ function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | 
   }
 }
 
+/** What the platform counts; undefined where it does not say, or shows the figure that stands for every smaller one. */
+function countedThere({ destination, sizeDestination }: AudienceRow, destinations: Destinations): number | undefined {
+  const floor = destinations.get(destination)?.manifest.sizeFloor ?? -1
+  return sizeDestination === null || sizeDestination <= floor ? undefined : sizeDestination
+}
+
 /** Platforms round and lag: never above 1, two digits are all that it says. */
-const matchRate = ({ sizeDestination, sizeEligible }: AudienceRow) =>
-  sizeDestination === null || !sizeEligible ? null : Math.min(1, Math.round((sizeDestination / sizeEligible) * 100) / 100)
+function matchRate(row: AudienceRow, destinations: Destinations): number | null {
+  const counted = countedThere(row, destinations)
+  return counted === undefined || !row.sizeEligible ? null : Math.min(1, Math.round((counted / row.sizeEligible) * 100) / 100)
+}
 
 /** By what the platform counts, else by what we would send. */
-function sizeAdvice({ destination, sizeDestination, sizeEligible }: AudienceRow, destinations: Destinations): Audience['sizeAdvice'] {
-  const size = sizeDestination ?? sizeEligible
+function sizeAdvice(row: AudienceRow, destinations: Destinations): Audience['sizeAdvice'] {
+  const { destination, sizeEligible } = row
+  const size = countedThere(row, destinations) ?? sizeEligible
   if (size === null) return null
   const band = destinations.get(destination)?.manifest.sizeBands.find(({ upTo }) => upTo === null || size <= upTo)
   return band ? { band: band.band, text: band.text, limitedReach: band.limitedReach ?? false } : null
 }
+
+/** As the destination's rules look at an audience. */
+export const choiceOf = ({ purpose, settings, adopted, sizeEligible }: Pick<AudienceRow, 'purpose' | 'settings' | 'adopted' | 'sizeEligible'>) => ({
+  purpose: purpose as Audience['purpose'],
+  settings,
+  adopted,
+  eligible: sizeEligible,
+})
+
+const notices = (row: AudienceRow, destinations: Destinations): Audience['notices'] =>
+  (destinations.get(row.destination)?.manifest.notices?.(choiceOf(row)) ?? []).map(({ code, detail }) => ({ ...wordsOf(code), ...(detail && { detail }) }))
 
 const nameWarnings = (row: AudienceRow, destinations: Destinations): Audience['nameWarnings'] =>
   flaggedIn(row, destinations.get(row.destination)?.manifest.names).map((found) => ({ ...wordsOf('name_flagged'), ...found, words: [...found.words] }))

@@ -15,6 +15,7 @@ import { defaultCountryOf } from './tenant-default.ts'
 export async function createAudience(tx: Tx, tenantId: string, checked: CheckedAudience, campaignRef: string | null): Promise<AudienceRow> {
   const { asked, manifest, settings, minimumSize, eligible } = checked
   await claimName(tx, checked.accountId, asked.name, manifest.limits.nameLength)
+  await claimPlace(tx, checked)
   const tooSmall = eligible < minimumSize
   const row = await insert(tx, {
     id: newUuid(),
@@ -54,13 +55,35 @@ export async function createAudience(tx: Tx, tenantId: string, checked: CheckedA
   return readAudience(tx, row.no)
 }
 
+/**
+ * Room in the account, and nobody else on the far audience to adopt. Of one far account there may be several of ours, one for each
+ * connection. What other tools made there we do not know: that the connector meets.
+ */
+async function claimPlace(tx: Tx, { asked, manifest, accountExternalId }: CheckedAudience): Promise<void> {
+  // Two who ask at once wait for each other.
+  await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('far account ' || $1 || ' ' || $2, 0))`, [asked.destination, accountExternalId])
+  const { rows } = await tx.query<{ far: string | null }>(
+    'SELECT external_id AS far FROM audience WHERE destination = $1 AND account_external_id = $2 AND deleted_at IS NULL',
+    [asked.destination, accountExternalId],
+  )
+  const { audiencesPerAccount } = manifest.limits
+  if (asked.adopt) {
+    if (rows.some(({ far }) => far === asked.adopt?.externalId)) throw farTaken()
+  } else if (rows.length >= audiencesPerAccount)
+    throw new AppError('audience_limit', `The account has ${rows.length} audiences of ours; ${manifest.title} allows ${audiencesPerAccount}.`, {
+      extra: { limit: audiencesPerAccount, used: rows.length },
+    })
+}
+
+const farTaken = () => new AppError('conflict', 'That audience of the destination is kept in step by another audience already.')
+
 async function insert(tx: Tx, values: typeof audience.$inferInsert): Promise<AudienceRow> {
   try {
     const [row] = await orm(tx).insert(audience).values(values).returning()
     return row as AudienceRow
   } catch (error) {
     const { constraint } = ((error as Error).cause ?? error) as { constraint?: string }
-    if (constraint === 'audience_far') throw new AppError('conflict', 'That audience of the destination is kept in step by another audience already.')
+    if (constraint === 'audience_far') throw farTaken()
     throw error
   }
 }

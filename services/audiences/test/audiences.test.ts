@@ -88,6 +88,62 @@ describe('creation', () => {
     })
   })
 
+  test('one far audience is adopted by one audience only, also through another connection of the same account', async () => {
+    const [one, two] = [rig.account({ externalId: '7001' }), rig.account({ externalId: '7001' })]
+    const adopt = { externalId: '9001' }
+    expect(await rig.audience({ accountId: one, adopt })).toMatchObject({ notices: [{ code: 'adopted_members_unknown', solution: expect.any(String) }] })
+    expect(await rig.call('POST', '/v1/audiences', body({ accountId: two, adopt }))).toMatchObject({ status: 409, body: { code: 'conflict' } })
+  })
+
+  test('an account that has as many audiences as the platform allows takes no more: 409 with the figures', async () => {
+    const accountId = rig.account({ externalId: '7002' })
+    const { id } = await rig.audience({ accountId })
+    const columns = (
+      await rig.database.admin(`SELECT string_agg(quote_ident(column_name), ', ') AS names FROM information_schema.columns
+      WHERE table_schema = 'sync' AND table_name = 'audience' AND column_name NOT IN ('no', 'id', 'name')`)
+    )[0] as { names: string }
+    await rig.database.admin(
+      `INSERT INTO sync.audience (id, name, ${columns.names}) SELECT gen_random_uuid(), 'Copy ' || n, ${columns.names} FROM sync.audience, generate_series(1, 499) n WHERE id = $1`,
+      [id.slice(4)],
+    )
+    expect(await rig.call('POST', '/v1/audiences', body({ accountId, name: 'One more' }))).toMatchObject({
+      status: 409,
+      body: { code: 'audience_limit', detail: expect.stringMatching(/500/), solution: expect.any(String), limit: 500, used: 500 },
+    })
+  })
+
+  test('value-based or not, and exclusion or not, is settled when the audience exists: 409 with what to do', async () => {
+    const { id } = await rig.audience({ start: false })
+    expect((await rig.call('PATCH', `/v1/audiences/${id}`, { settings: { valueBased: true }, purpose: 'exclusion' })).body).toMatchObject({
+      settings: { valueBased: true },
+      notices: [{ code: 'exclusion_only' }],
+    })
+    await rig.database.admin(`UPDATE sync.audience SET external_id = '2390' WHERE id = $1`, [id.slice(4)])
+    const refused = { status: 409, body: { code: 'setting_fixed', solution: expect.stringMatching(/new audience/) } }
+    expect(await rig.call('PATCH', `/v1/audiences/${id}`, { settings: { valueBased: false } })).toMatchObject({
+      ...refused,
+      body: { ...refused.body, errors: [{ path: 'settings.valueBased' }] },
+    })
+    expect(await rig.call('PATCH', `/v1/audiences/${id}`, { purpose: 'targeting' })).toMatchObject(refused)
+    expect((await rig.call('PATCH', `/v1/audiences/${id}`, { settings: { retentionDays: 30 }, name: 'Other name' })).status).toBe(200)
+  })
+
+  test('a seed says what it needs', async () => {
+    const small = await rig.audience({ behaviorId: rig.behavior(50), purpose: 'seed', minimumSize: 100 })
+    expect(small.notices.map(({ code }: { code: string }) => code)).toEqual(['seed_needs_people', 'seed_without_values'])
+    expect((await rig.audience({ purpose: 'seed', settings: { valueBased: true } })).notices).toEqual([])
+  })
+
+  test('a size that the platform shows for every small audience is no size to judge by', async () => {
+    const { id } = await rig.audience()
+    const shown = async (size: number) => {
+      await rig.database.admin('UPDATE sync.audience SET size_destination = $2, size_eligible = 4000 WHERE id = $1', [id.slice(4), size])
+      return (await rig.call('GET', `/v1/audiences/${id}`)).body
+    }
+    expect(await shown(1000)).toMatchObject({ size: { destination: 1000 }, matchRate: null })
+    expect(await shown(2000)).toMatchObject({ size: { destination: 2000 }, matchRate: 0.5 })
+  })
+
   test('one far audience is adopted by one audience only', async () => {
     const accountId = rig.account()
     const adopt = { externalId: '2384' }

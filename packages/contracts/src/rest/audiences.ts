@@ -142,6 +142,9 @@ export const Audience = z
         }),
       )
       .meta({ description: 'words of name and description that the platform may take offence at' }),
+    notices: z
+      .array(z.object({ code: z.string(), title: z.string(), solution: z.string(), detail: z.string().optional() }))
+      .meta({ description: 'what follows from purpose and settings at this destination; nothing is wrong' }),
     lastRun: Run.nullable(),
     nextRunAt: time.nullable(),
     createdAt: time,

@@ -1,6 +1,6 @@
 /** Meta's status codes of an audience → our words (vendors/meta.md §4.2). */
 import type { FarAudience } from '@audience-sync/destination-kit/contract'
-import { isRecord, numberOf, textOf } from './json.ts'
+import { isRecord, listOf, numberOf, textOf } from './json.ts'
 
 /** `operation_status` of an audience whose uploads are worked off: normal, or usable with a remark (expiring, warning, few matches, many invalid rows). */
 const workedOff = new Set([100, 200, 400, 411, 412])
@@ -17,6 +17,7 @@ export const readFields = [
   'id',
   'name',
   'description',
+  'subtype',
   'delivery_status',
   'operation_status',
   'approximate_count_lower_bound',
@@ -24,9 +25,15 @@ export const readFields = [
   'time_content_updated',
   'time_created',
   'delete_time',
+  'fields_violating_integrity_policy',
 ].join(',')
 
-export const statusOf = (value: unknown): { code: number; text: string } =>
+interface Status {
+  readonly code: number
+  readonly text: string
+}
+
+export const statusOf = (value: unknown): Status =>
   isRecord(value) ? { code: numberOf(value.code) ?? 0, text: textOf(value.description) ?? '' } : { code: 0, text: '' }
 
 /** Meta's estimate lies between two bounds; -1 says that it gives none. */
@@ -43,6 +50,12 @@ function stateOf(operation: number, delivery: number): FarAudience['state'] {
   return delivery === tooSmall ? 'too_small' : 'ready'
 }
 
+function detailOf(operation: Status, delivery: Status, flaggedFields: readonly unknown[]): string {
+  const parts = [`operation ${operation.code}`, operation.text, `delivery ${delivery.code}`, delivery.text]
+  if (flaggedFields.length > 0) parts.push(`flagged for its ${flaggedFields.join(', ')}`)
+  return parts.filter((part) => part !== '').join(', ')
+}
+
 export function farAudience(node: Readonly<Record<string, unknown>>, externalId: string): FarAudience {
   const operation = statusOf(node.operation_status)
   const delivery = statusOf(node.delivery_status)
@@ -52,7 +65,7 @@ export function farAudience(node: Readonly<Record<string, unknown>>, externalId:
     name: textOf(node.name) ?? '',
     size: sizeOf(numberOf(node.approximate_count_lower_bound), numberOf(node.approximate_count_upper_bound)),
     state: stateOf(operation.code, delivery.code),
-    detail: [`operation ${operation.code}`, operation.text, `delivery ${delivery.code}`, delivery.text].filter((part) => part !== '').join(', '),
+    detail: detailOf(operation, delivery, listOf(node.fields_violating_integrity_policy)),
     expiresAt: deleteTime > 0 ? new Date(deleteTime * 1_000) : null,
   }
 }

@@ -2,6 +2,8 @@ import { DestinationError, type Failure } from '@audience-sync/destination-kit/c
 import { describe, expect, test } from '@jest/globals'
 import { type FakeAnswer, fakeGraph, graphError, testContext } from '../test/fake-graph.ts'
 import { farAudience } from './audience-state.ts'
+import { metaAudiences } from './audiences.ts'
+import { createGraph } from './client.ts'
 import { createMetaDestination } from './destination.ts'
 import { MetaSettings } from './manifest.ts'
 
@@ -68,6 +70,55 @@ describe('audiences at Meta', () => {
         is_value_based: true,
       },
     ])
+  })
+
+  test('for exclusion are restricted to it; labels, opt-out link and products go along', async () => {
+    const { destination, http, ctx } = meta([{ body: { id: '11' } }])
+    const more = { labels: ['GENERAL_CUSTOMERS'], optOutLink: 'https://example.com/out', useForProducts: ['ADS' as const] }
+    await destination.createAudience(ctx, { name: 'x', description: '', marker: 'm', settings: { ...settings, ...more }, purpose: 'exclusion' })
+    expect(JSON.parse(String(http.requests[0]?.body))).toMatchObject({
+      usage_restriction: 'EXCLUSION_ONLY',
+      audience_labels: ['GENERAL_CUSTOMERS'],
+      opt_out_link: 'https://example.com/out',
+      use_for_products: ['ADS'],
+    })
+  })
+
+  test('labels that Meta does not take are left out, whatever else was said', async () => {
+    const { destination, http, ctx } = meta([graphError(100), { body: { id: '11' } }, graphError(100), { body: { success: true } }])
+    const labelled = { ...settings, labels: ['OLD_LABEL'] }
+    expect(await destination.createAudience(ctx, { name: 'x', description: '', marker: 'm', settings: labelled })).toMatchObject({ externalId: '11' })
+    await destination.updateAudience(ctx, '11', { settings: labelled })
+    const bodies = http.requests.map(({ body }) => JSON.parse(String(body)))
+    expect(bodies.map((body) => 'audience_labels' in body)).toEqual([true, false, true, false])
+  })
+
+  test('one too many is refused with the figure: after Meta’s refusal, and before the call where the list was full', async () => {
+    const customs = (count: number) => page(Array.from({ length: count }, (_, i) => ({ id: String(i), subtype: i === 500 ? 'LOOKALIKE' : 'CUSTOM' })))
+    const asked = { name: 'x', description: '', marker: 'm', settings }
+    const full = { kind: 'invalid', code: 'audience_limit', message: expect.stringMatching(/500/) }
+    const { destination, http, ctx } = meta([graphError(2654), customs(501), graphError(2654), customs(499), customs(500)])
+    expect(await failed(destination.createAudience(ctx, asked))).toMatchObject({ ...full, platform: { code: '2654' } })
+    expect(await failed(destination.createAudience(ctx, asked))).toMatchObject({ code: 'permission_denied' })
+    await destination.findAudiences(ctx, 'm')
+    expect(await failed(destination.createAudience(ctx, asked))).toMatchObject(full)
+    expect(http.requests).toHaveLength(5)
+  })
+
+  test('a full list is believed for a minute only, and not of another account', async () => {
+    let now = 0
+    const http = fakeGraph([page(Array.from({ length: 500 }, () => ({ subtype: 'CUSTOM' }))), { body: { id: '1' } }, { body: { id: '2' } }])
+    const audiences = metaAudiences(
+      createGraph(http, () => {}),
+      'v26.0',
+      () => now,
+    )
+    const asked = { name: 'x', description: '', marker: 'm', settings }
+    await audiences.find(testContext(), 'm')
+    expect(await failed(audiences.create(testContext(), asked))).toMatchObject({ code: 'audience_limit' })
+    expect(await audiences.create({ ...testContext(), accountExternalId: '78' }, asked)).toMatchObject({ externalId: '1' })
+    now = 60_001
+    expect(await audiences.create(testContext(), asked)).toMatchObject({ externalId: '2' })
   })
 
   test('a creation without an id may have happened: the marker will tell', async () => {
@@ -187,6 +238,12 @@ describe('audiences at Meta', () => {
     [{ approximate_count_lower_bound: '1000', approximate_count_upper_bound: -1 }, 1000],
   ])('bounds %j are a size of %s', (bounds, size) => {
     expect(farAudience(bounds, '1').size).toBe(size)
+  })
+
+  test('a flagged audience says for what', () => {
+    expect(farAudience({ operation_status: { code: 471 }, fields_violating_integrity_policy: ['name', 'description'] }, '1').detail).toContain(
+      'flagged for its name, description',
+    )
   })
 
   test('an audience about to be deleted says when', () => {

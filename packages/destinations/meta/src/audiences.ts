@@ -1,5 +1,8 @@
 /** The audience itself: found by our marker, made, read, changed, deleted; and what became of uploads to it. */
 import { type AcceptedBatch, type Context, DestinationError, type FarAudience, type NewAudience, type Settled } from '@audience-sync/destination-kit/contract'
+import { adopt, adoptFields } from './adopt.ts'
+import { changeableFields, newFields, withoutLabels } from './audience-fields.ts'
+import { audienceLimit } from './audience-limit.ts'
 import { contentUpdatedAt, farAudience, readFields } from './audience-state.ts'
 import { type Graph, required } from './client.ts'
 import { isRecord, numberOf, textOf } from './json.ts'
@@ -20,12 +23,8 @@ const notShownOrNotYet: ReadonlySet<string> = new Set(['100/33', '803'])
 const markerPattern = /\s?\[as:[^\]]*\]$/
 const marked = (description: string, marker: string): string => `${description}${description === '' ? '' : ' '}[as:${marker}]`
 
-const createFields = (settings: MetaSettings) => ({
-  customer_file_source: settings.customerFileSource,
-  ...(settings.retentionDays !== undefined && { retention_days: settings.retentionDays }),
-})
-
-export function metaAudiences(graph: Graph, apiVersion: string) {
+export function metaAudiences(graph: Graph, apiVersion: string, now: () => number = Date.now) {
+  const limit = audienceLimit(now)
   const node = (id: string): string => `/${apiVersion}/${id}`
   const edge = (ctx: Context): string => `/${apiVersion}/act_${ctx.accountExternalId}/customaudiences`
   const post = (ctx: Context, path: string, fields: object) =>
@@ -75,21 +74,23 @@ export function metaAudiences(graph: Graph, apiVersion: string) {
 
     async find(ctx: Context, marker: string): Promise<readonly FarAudience[]> {
       const found: { readonly created: number; readonly audience: FarAudience }[] = []
+      let customs = 0
       for await (const item of list(ctx, readFields)) {
         const id = textOf(item.id)
+        if (item.subtype === 'CUSTOM') customs += 1
         if (id === undefined || !textOf(item.description)?.endsWith(`[as:${marker}]`)) continue
         found.push({ created: numberOf(item.time_created) ?? 0, audience: farAudience(item, id) })
       }
+      limit.counted(ctx.accountExternalId, customs)
       return found.sort((one, other) => one.created - other.created).map(({ audience }) => audience)
     },
 
-    async create(ctx: Context, { name, description, marker, settings }: NewAudience<MetaSettings>): Promise<FarAudience> {
-      const { body } = await post(ctx, edge(ctx), {
-        name,
-        description: marked(description, marker),
-        subtype: 'CUSTOM',
-        ...createFields(settings),
-        ...(settings.valueBased && { is_value_based: true }),
+    /** Before the call where the account is known to be full; else Meta's refusal is explained by the list. */
+    async create(ctx: Context, { name, description, marker, settings, purpose }: NewAudience<MetaSettings>): Promise<FarAudience> {
+      limit.check(ctx.accountExternalId)
+      const fields = { name, description: marked(description, marker), ...newFields(settings, purpose) }
+      const { body } = await labelled(ctx, edge(ctx), fields).catch(async (error: unknown) => {
+        throw limit.mayMean(error) ? limit.explained(error, await customsOf(ctx)) : error
       })
       const externalId = required(textOf(body.id), 'the id of the audience')
       return { externalId, name, size: null, state: 'processing', detail: 'created', expiresAt: null }
@@ -102,14 +103,18 @@ export function metaAudiences(graph: Graph, apiVersion: string) {
       return node && farAudience(node, externalId)
     },
 
+    async adopt(ctx: Context, externalId: string, { settings }: { readonly settings: MetaSettings }): Promise<FarAudience> {
+      return adopt(ctx, await readNode(ctx, externalId, adoptFields), externalId, settings)
+    },
+
     async update(ctx: Context, externalId: string, changes: { readonly name?: string; readonly description?: string; readonly settings?: MetaSettings }) {
       const { name, description, settings } = changes
       const fields = {
         ...(name !== undefined && { name }),
         ...(description !== undefined && { description: `${description}${await markerOf(ctx, externalId)}` }),
-        ...(settings && createFields(settings)),
+        ...(settings && changeableFields(settings)),
       }
-      if (Object.keys(fields).length > 0) await post(ctx, node(externalId), fields)
+      if (Object.keys(fields).length > 0) await labelled(ctx, node(externalId), fields)
     },
 
     /** Done as well when it is gone already: a deletion whose answer was lost is repeated. */
@@ -133,6 +138,22 @@ export function metaAudiences(graph: Graph, apiVersion: string) {
           : { batchId, state: 'pending' },
       )
     },
+  }
+
+  /** Said once more without labels where Meta calls a parameter invalid: it may be they, and nothing was done. */
+  async function labelled(ctx: Context, path: string, fields: object) {
+    const plain = withoutLabels(fields)
+    if (plain === undefined) return post(ctx, path, fields)
+    return post(ctx, path, fields).catch((error: unknown) => {
+      if (!(error instanceof DestinationError && error.failure.platform?.code === '100')) throw error
+      return post(ctx, path, plain)
+    })
+  }
+
+  async function customsOf(ctx: Context): Promise<number> {
+    let customs = 0
+    for await (const { subtype } of list(ctx, 'id,subtype')) if (subtype === 'CUSTOM') customs += 1
+    return customs
   }
 
   /** A new description keeps our marker, or the audience could not be found again. */

@@ -47,6 +47,7 @@ export function createMetaDestination({
     findAudiences: audiences.find,
     createAudience: audiences.create,
     readAudience: audiences.read,
+    adoptAudience: audiences.adopt,
     updateAudience: (ctx, externalId, changes) => seeing(ctx, externalId, audiences.update(ctx, externalId, changes)),
     deleteAudience: audiences.delete,
     lookalikes: metaLookalikes(graph, apiVersion, { read: audiences.readNode, delete: audiences.delete }),

@@ -1,6 +1,8 @@
 /** What Meta takes, as data. Facts and their sources: vendors/meta.md §1, §4. */
 import type { KeyDefinition, Manifest, QuotaDefinition } from '@audience-sync/destination-kit/contract'
 import { z } from 'zod'
+import { audiencesPerAccount } from './audience-limit.ts'
+import { audienceRules } from './audience-rules.ts'
 import { platformCodes } from './error-table.ts'
 import { troubleshooting } from './troubleshooting.ts'
 
@@ -18,6 +20,20 @@ export const MetaSettings = z.strictObject({
     .boolean()
     .default(false)
     .describe('Send customers who opted out of sale and sharing, flagged for Limited Data Use, in place of leaving them out.'),
+  labels: z
+    .array(z.string().regex(/^[A-Z][A-Z0-9_]{0,63}$/))
+    .max(20)
+    .optional()
+    .describe('What kind of customers they are, in Meta’s words (GENERAL_CUSTOMERS, …). Meta changes the list; what it does not know is left out.'),
+  optOutLink: z
+    .url({ protocol: /^https$/ })
+    .optional()
+    .describe('Where people of the audience can opt out.'),
+  useForProducts: z
+    .array(z.enum(['ADS', 'MARKETING_MESSAGES']))
+    .min(1)
+    .optional()
+    .describe('What the audience may be used for. Unset: what Meta allows.'),
 })
 export type MetaSettings = z.infer<typeof MetaSettings>
 
@@ -139,7 +155,7 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
     // Meta publishes no length for name and description; these are ours, and what its screens still show in full.
     nameLength: 200,
     descriptionLength: 500,
-    audiencesPerAccount: 500,
+    audiencesPerAccount,
   },
   minimumSize: 100,
   quotas: [apiScore, customAudience, told('ads_management', 'account'), told('app', 'installation')],
@@ -179,6 +195,7 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
   ],
   names: { advice: nameAdvice, flagged: flaggedWords },
   memberDays: ({ retentionDays }) => retentionDays ?? null,
+  ...audienceRules,
   platformCodes: platformCodes(),
   troubleshooting,
 })

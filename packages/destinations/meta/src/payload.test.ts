@@ -138,7 +138,7 @@ describe('preparing a person for Meta', () => {
 
   test.each([
     [12.5, '12.5', []],
-    [undefined, '0', []],
+    [undefined, '0', [{ field: 'value', code: 'value_missing' }]],
     [-1, '0', [{ field: 'value', code: 'value_malformed' }]],
     [Number.NaN, '0', [{ field: 'value', code: 'value_malformed' }]],
   ])('a value of %s is sent as %s where the audience is value-based', (value, sent, dropped) => {

@@ -110,10 +110,10 @@ function putBirthDate(draft: Draft, value: string): void {
 /** What the settings add to a row that is sent anyway. */
 function putSettings(draft: Draft, person: Person, settings: MetaSettings, home: string | undefined): void {
   if (settings.valueBased) {
-    const { value = 0 } = person
-    const usable = Number.isFinite(value) && value >= 0
-    if (!usable) draft.dropped.push({ field: 'value', code: 'value_malformed' })
-    // Each row of a value-based audience needs one; no value counts for nothing.
+    const { value } = person
+    const usable = value !== undefined && Number.isFinite(value) && value >= 0
+    if (!usable) draft.dropped.push({ field: 'value', code: value === undefined ? 'value_missing' : 'value_malformed' })
+    // Each row of a value-based audience needs one, and 0 is the least that Meta takes: no value counts for nothing.
     draft.row[at.LOOKALIKE_VALUE] = usable ? String(value) : '0'
   }
   if (settings.limitedDataUse && person.limitedDataUse) {

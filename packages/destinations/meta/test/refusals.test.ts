@@ -166,6 +166,39 @@ describe('creating', () => {
   })
 })
 
+describe('the 501st audience', () => {
+  test('is refused by Meta, and says how many there may be; once the list was read, without a call', async () => {
+    const full = await withTwin({ limits: { score: 1_000_000, audienceCallsPerHour: 1_000_000 } })
+    for (let i = 0; i < 500; i++) await full.audience()
+    const failure = await refusal(full.audience())
+    expect(failure).toMatchObject({ kind: 'invalid', code: 'audience_limit', message: expect.stringMatching(/500/), platform: { code: '2654' } })
+    await full.destination.findAudiences(full.ctx, 'none')
+    const before = full.calls.length
+    expect(await refusal(full.audience())).toMatchObject({ code: 'audience_limit' })
+    expect(full.calls).toHaveLength(before)
+    // Somebody makes room.
+    await full.destination.deleteAudience(full.ctx, (await full.destination.findAudiences(full.ctx, 'm1'))[0]?.externalId ?? '')
+    expect(await full.destination.findAudiences(full.ctx, 'none')).toEqual([])
+    await expect(full.audience()).resolves.toMatch(/^\d+$/)
+    await full.twin.close()
+  })
+})
+
+describe('adopting', () => {
+  const adopted = (id: string, more: object = {}) => meta.destination.adoptAudience?.(meta.ctx, id, { settings: { ...settings, ...more } }) as Promise<unknown>
+  test('takes a list of customers as it is', async () => {
+    const id = await meta.audience({ name: 'Made by hand' })
+    await expect(adopted(id)).resolves.toMatchObject({ externalId: id, name: 'Made by hand' })
+  })
+  test.each<[string, () => Promise<string>, object, Code]>([
+    ['what is not there', async () => '12345', {}, 'audience_missing'],
+    ['other values', () => meta.audience(), { valueBased: true }, 'adopt_setting'],
+    ['a flagged one', () => meta.audience({ name: 'Credit score' }), {}, 'audience_flagged'],
+  ])('refuses %s', async (_what, id, more, code) => {
+    expect(await refusal(adopted(await id(), more))).toMatchObject({ code })
+  })
+})
+
 describe('a flagged audience', () => {
   const flagged = { kind: 'integrity', code: 'audience_flagged' } as const
   const seedOf = async () => meta.audience({ name: 'People with diabetes' })
@@ -410,7 +443,7 @@ describe('lookalikes', () => {
         return lookalike(id, { type: 'similarity' })
       },
       kind: 'invalid',
-      code: 'conflict',
+      code: 'lookalike_duplicate',
       said: '2654/1713007',
     },
     { what: 'a wrong ratio', refused: async () => lookalike(await seed(), { ratio: 0.5 }), ...notOurs, said: '100', words: /ratio/ },

@@ -3,6 +3,7 @@
  * twice (F32). Deleted there by somebody else, it is not made anew silently: that is a question for its owner.
  */
 import { createHash } from 'node:crypto'
+import type { AudiencePurpose } from '@audience-sync/destination-kit/manifest-contract'
 import type { RunRow } from '../store/rows.ts'
 import { readAudience } from '../store/rows.ts'
 import { RunFails } from './endings.ts'
@@ -28,16 +29,25 @@ export async function ensureFarAudience(job: Job, run: RunRow): Promise<void> {
 /** An adopted audience is looked at before the first word: it may be gone, or never have been ours to see. */
 async function meetAdopted(job: Job, run: RunRow, externalId: string): Promise<void> {
   if (!job.audience.adopted || job.audience.cursorEpoch !== null) return
-  const far = await callPlatform(job, run.no, 'read', (ctx) => job.engine.destination.readAudience(ctx, externalId))
+  const { destination } = job.engine
+  const { settings } = job.config
+  const far = await callPlatform(
+    job,
+    run.no,
+    'read',
+    async (ctx) => (await destination.adoptAudience?.(ctx, externalId, { settings })) ?? destination.readAudience(ctx, externalId),
+  )
   if (!far) throw new RunFails({ code: 'audience_missing', detail: 'The audience to adopt does not exist, or this connection may not see it.' })
 }
 
 /** Name, description and settings as they are here now, where they were changed since the far side was told. */
 export async function tellChoices(job: Job, run: RunRow): Promise<void> {
   const { engine, audience, config } = job
-  const { externalId, farStale, name, description } = audience
+  const { externalId, farStale, name, description, adopted } = audience
   if (!farStale || externalId === null) return
-  await callPlatform(job, run.no, 'write', (ctx) => engine.destination.updateAudience(ctx, externalId, { name, description, settings: config.settings }))
+  // What its maker wrote there is not wiped out by a description that nobody gave.
+  const said = adopted && description === '' ? {} : { description }
+  await callPlatform(job, run.no, 'write', (ctx) => engine.destination.updateAudience(ctx, externalId, { name, ...said, settings: config.settings }))
   // Changed again meanwhile, it stays stale: the row's own columns say whether they are what was told.
   await job.lease.fenced(run.no, (tx) =>
     tx.query('UPDATE audience SET far_stale = false WHERE no = $1 AND name = $2 AND description = $3', [audience.no, name, description]),
@@ -47,7 +57,8 @@ export async function tellChoices(job: Job, run: RunRow): Promise<void> {
 /** A create whose outcome is unknown is looked up again before the next try. */
 async function create(job: Job, run: RunRow, marker: string) {
   const { engine, audience, config } = job
-  const wanted = { name: audience.name, description: audience.description, marker, settings: config.settings }
+  const { name, description, purpose } = audience
+  const wanted = { name, description, marker, settings: config.settings, purpose: purpose as AudiencePurpose }
   let tried = false
   return callPlatform(job, run.no, 'write', async (ctx) => {
     const [found] = tried ? await engine.destination.findAudiences(ctx, marker) : []
