@@ -113,8 +113,34 @@ const audiences = {
   audience_missing: entry(
     409,
     'The audience no longer exists at the platform',
-    'Choose: export it again with a full refresh of a new audience, or delete it here.',
+    'Make a new one and send everyone again with POST /v1/audiences/{id}/heal, or delete it here. Until then nothing is sent.',
   ),
+  audience_not_shown: entry(
+    409,
+    'The platform does not show us the audience',
+    'Give the connection access again and look with POST /v1/audiences/{id}/check; or make a new one with /heal, or delete it here. Until then nothing is sent.',
+  ),
+  audience_renamed: entry(
+    409,
+    'The audience was renamed at the platform',
+    'Rename it here or there; `drift.renamed` says what to do by itself: restore, accept or report.',
+  ),
+  audience_expiring: entry(
+    409,
+    'The platform will delete the audience soon',
+    'Use it in an active campaign, or read the platform’s rules on unused audiences.',
+  ),
+  audience_shrunk: entry(
+    409,
+    'The audience has become smaller at the platform',
+    'Send everyone again with a full refresh, or by itself with `drift.size`: resync. Look into the platform’s own history of the audience.',
+  ),
+  audience_swollen: entry(
+    409,
+    'More people are in the audience than were sent',
+    'Look at the platform who else adds people to it; removals by us take away only whom we sent.',
+  ),
+  nothing_to_heal: entry(409, 'There is nothing to heal', 'GET the audience: `drift.findings` says what asks for healing.'),
   audience_flagged: entry(409, 'The platform flagged the audience', 'Rename it or appeal at the platform, then resume.'),
   audience_not_shared: entry(
     409,

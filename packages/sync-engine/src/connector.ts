@@ -26,6 +26,7 @@ import { settleOne } from './settle.ts'
 import { databaseTime } from './store/limiter.ts'
 import { readSuppressions } from './suppressions.ts'
 import type { Engine } from './worker/engine.ts'
+import { requestFormerRemovals } from './worker/former.ts'
 import { claim } from './worker/lease.ts'
 import { MIGRATION_LOOK_MS, requestMigrations } from './worker/migrate.ts'
 import { reportNormaliser, tellInForce } from './worker/normaliser-report.ts'
@@ -95,7 +96,12 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
   const wake = () => {
     for (const loop of loops) loop.wake()
   }
-  const repeater = startLoop({ name: 'repeater', log, everyMs: options.settleMs, work: () => requestRepeats(engine) })
+  const repeater = startLoop({
+    name: 'repeater',
+    log,
+    everyMs: options.settleMs,
+    work: async () => (await requestRepeats(engine)) || requestFormerRemovals(engine),
+  })
   const renewer = startLoop({ name: 'renewer', log, everyMs: RENEW_LOOK_MS, work: () => leaveRenewals(engine) })
   const migrator = startLoop({ name: 'normaliser', log, everyMs: MIGRATION_LOOK_MS, work: () => requestMigrations(engine) })
   const reporter = startLoop({ name: 'normaliser reports', log, everyMs: options.pollMs, work: (stopping) => reportNormaliser(engine, stopping) })

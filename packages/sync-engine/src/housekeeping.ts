@@ -1,4 +1,6 @@
-/** What a connector forgets by itself, a little at a time (RELIABILITY.md §4.10): row detail after 90 days, tags that nobody holds any more. */
+/** What a connector forgets by itself, a little at a time (RELIABILITY.md §4.10): row detail after 90 days, tags that nobody holds
+ * any more, the ledger of far audiences that are proven deleted. */
+import { purgeDeleted } from './store/far-audience.ts'
 import type { Engine } from './worker/engine.ts'
 
 const DETAIL_KEPT = '90 days' // counts stay for ever, they are sums over the batches
@@ -15,6 +17,7 @@ const STATEMENTS = [
 
 /** Answers whether there is more of something. Row-level security keeps it to the connector's own destination. */
 export async function housekeep({ db }: Pick<Engine, 'db'>): Promise<boolean> {
+  await purgeDeleted(db)
   let more = false
   for (const statement of STATEMENTS) {
     const { rowCount } = await db.pool.query(statement)

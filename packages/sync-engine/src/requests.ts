@@ -117,6 +117,23 @@ export async function requestResume(tx: Tx, audience: AudienceRef, trigger: Trig
   return requestRun(tx, { audience, trigger })
 }
 
+/**
+ * The answer yes to a far audience that is missing: a new one is made, and everyone said to it. A run that is queued becomes the one
+ * that does it; one that the brake holds has nothing left to remove.
+ */
+export async function requestHeal(tx: Tx, audience: AudienceRef, announce = true): Promise<RequestedRun> {
+  await tx.query('UPDATE audience SET heal_requested_at = now(), updated_at = now() WHERE no = $1', [audience.no])
+  await tx.query(`UPDATE run SET cancel_requested_at = now() WHERE audience_no = $1 AND status = 'held' AND trigger <> 'privacy'`, [audience.no])
+  const run = await requestRun(tx, { audience, trigger: 'heal', mode: 'full', announce })
+  await tx.query(`UPDATE run SET trigger = 'heal', bound = NULL WHERE no = $1 AND status = 'queued'`, [run.no])
+  return run
+}
+
+/** Looks at the far side as soon as somebody can. */
+export async function requestCheck(tx: Tx, audienceNo: number): Promise<void> {
+  await tx.query('UPDATE audience SET check_at = now() WHERE no = $1', [audienceNo])
+}
+
 /** Asked again, it is tried again at once: what kept the platform from it may be gone, or everything there shall be kept after all. */
 export async function requestDelete(tx: Tx, audienceNo: number, keepRemote: boolean): Promise<void> {
   await tx.query(

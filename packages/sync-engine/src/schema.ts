@@ -77,6 +77,16 @@ export const audience = pgTable(
     adopted: boolean('adopted').notNull().default(false),
     /** Rises with a new far audience; rows of older generations are absent for the diff (C19). */
     generation: smallint('generation').notNull().default(1),
+    /** What its owner wants done about changes there that are not ours: `DriftPolicy` of the contracts. */
+    driftPolicy: jsonb('drift_policy').notNull().default({ missing: 'hold', renamed: 'report', size: 'report' }),
+    /** What the last look at the far side found: `Drift` of `pure/drift.ts`. */
+    drift: jsonb('drift'),
+    /** When to look again; null: nobody has said yet. */
+    checkAt: at('check_at'),
+    /** The far audience is not there, or not shown (`Missing` of `drift/missing.ts`): nothing is sent until that is answered. */
+    missing: jsonb('missing'),
+    /** The answer: make a new one (C19). */
+    healRequestedAt: at('heal_requested_at'),
 
     /** Where the reader stands in the behavior's change feed, and in which history (C8). */
     cursorEpoch: text('cursor_epoch'),
@@ -129,7 +139,50 @@ export const audience = pgTable(
     // One live audience per far audience (C19).
     uniqueIndex('audience_far').on(t.accountId, t.externalId).where(sql`deleted_at IS NULL AND external_id IS NOT NULL`),
     index('audience_to_settle').on(t.destinationNo, t.settleAt).where(sql`settle_at IS NOT NULL`),
+    index('audience_to_check').on(t.destinationNo, t.checkAt).where(sql`external_id IS NOT NULL AND deleted_at IS NULL`),
   ],
+)
+
+/**
+ * Far audiences that an audience was in before the one it is in now (C19): one row for each older generation. While one may still
+ * live, whoever may not be there is removed from it, too; when its deletion is proven, the ledger forgets its rows.
+ */
+export const farAudience = pgTable(
+  'far_audience',
+  {
+    audienceNo: integer('audience_no').notNull(),
+    generation: smallint('generation').notNull(),
+    tenantNo: integer('tenant_no').notNull(),
+    destinationNo: smallint('destination_no').notNull(),
+    externalId: text('external_id').notNull(),
+    /** Not made by us: never deleted by us. */
+    adopted: boolean('adopted').notNull(),
+    /** present: may still live · deleted: surely not. */
+    state: text('state').notNull(),
+    since: at('since').notNull().defaultNow(),
+    /** The ledger has forgotten its rows. */
+    purgedAt: at('purged_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.audienceNo, t.generation] }),
+    index('far_audience_to_purge').on(t.destinationNo).where(sql`state = 'deleted' AND purged_at IS NULL`),
+  ],
+)
+
+/** Who is still to be removed, for privacy, from a far audience that we have left. */
+export const formerRemoval = pgTable(
+  'former_removal',
+  {
+    customerNo: bigint('customer_no', { mode: 'number' }).notNull(),
+    audienceNo: integer('audience_no').notNull(),
+    tenantNo: integer('tenant_no').notNull(),
+    destinationNo: smallint('destination_no').notNull(),
+    generation: smallint('generation').notNull(),
+    /** Removals to come: what was said before it was left may be applied after the first. */
+    times: smallint('times').notNull(),
+    notBefore: at('not_before').notNull().defaultNow(),
+  },
+  (t) => [primaryKey({ columns: [t.audienceNo, t.generation, t.customerNo] }), index('former_removal_due').on(t.destinationNo, t.notBefore)],
 )
 
 /** One sync of one audience. Counts are not stored: they are sums over its batches, so they cannot disagree with them. */
@@ -272,7 +325,7 @@ export const batchPayload = pgTable('batch_payload', {
 })
 
 /**
- * Our memory of the far side: one row per person and audience who is, or may be, there. `addBatch` and `removeBatch` are the
+ * Our memory of the far side: one row per person, audience and generation of it who is, or may be, there. `addBatch` and `removeBatch` are the
  * last of each kind; the later one decides. `held` is every key set that may be there, encrypted (R1, C12): entered before it
  * is sent, left only after a later removal was applied.
  */
@@ -294,7 +347,7 @@ export const ledger = pgTable(
   },
   (t) => [
     // The diff looks people up by number, the full reconcile reads in this order.
-    primaryKey({ columns: [t.audienceNo, t.customerNo] }),
+    primaryKey({ columns: [t.audienceNo, t.customerNo, t.generation] }),
     // Suppression: every audience that holds this person.
     index('ledger_by_customer').on(t.customerNo),
     // Settle forgets those whose removal was applied.

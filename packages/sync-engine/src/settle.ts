@@ -8,6 +8,7 @@ import { type AcceptedBatch, DestinationError, type Settled } from '@audience-sy
 import { and, eq, inArray } from 'drizzle-orm'
 import { settleBatch } from './late.ts'
 import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'
+import { requestCheck } from './requests.ts'
 import { batch } from './schema.ts'
 import { requestFollowUp } from './store/follow-up.ts'
 import { forgetRemoved } from './store/ledger.ts'
@@ -37,9 +38,10 @@ export async function settleOne(engine: Engine, stopping: AbortSignal): Promise<
   } catch (error) {
     if (!(error instanceof RunWaits || error instanceof RunFails || error instanceof DestinationError)) throw error
     const forMs = Math.max(options.settleMs * TROUBLE_FACTOR, error instanceof RunWaits ? (error.forMs ?? 0) : 0)
-    await db.tenant(due.tenant_id, (tx) =>
-      tx.query(`UPDATE audience SET settle_at = now() + $2 * interval '1 millisecond' WHERE no = $1 AND settle_at IS NOT NULL`, [due.no, forMs]),
-    )
+    await db.tenant(due.tenant_id, async (tx) => {
+      await tx.query(`UPDATE audience SET settle_at = now() + $2 * interval '1 millisecond' WHERE no = $1 AND settle_at IS NOT NULL`, [due.no, forMs])
+      if (error instanceof RunFails && error.missing) await requestCheck(tx, due.no)
+    })
     engine.log.info({ audienceNo: due.no, code: error instanceof DestinationError ? error.failure.code : error.reason.code }, 'the platform could not be asked')
   }
   return true
@@ -47,11 +49,12 @@ export async function settleOne(engine: Engine, stopping: AbortSignal): Promise<
 
 async function settle(engine: Engine, audienceNo: number, tenantId: string, stopping: AbortSignal): Promise<void> {
   const { audience, batches } = await inTenant(engine, tenantId, async (tx) => {
+    const audience = await readAudience(tx, audienceNo)
     const { rows } = await tx.query<{ id: string; platform_accepted_at: Date; receipt: Record<string, unknown> }>(
-      `SELECT id, platform_accepted_at, receipt FROM batch WHERE audience_no = $1 AND state = 'accepted' ORDER BY no LIMIT ${BATCHES}`,
-      [audienceNo],
+      `SELECT id, platform_accepted_at, receipt FROM batch WHERE audience_no = $1 AND generation = $2 AND state = 'accepted' ORDER BY no LIMIT ${BATCHES}`,
+      [audienceNo, audience.generation],
     )
-    return { audience: await readAudience(tx, audienceNo), batches: rows }
+    return { audience, batches: rows }
   })
   const look: Look = { settled: [], size: null, trouble: null }
   if (batches.length > 0 && audience.externalId !== null) {

@@ -56,7 +56,7 @@ async function bury(tx: Tx, engine: Engine, rows: readonly SuppressionRow[]): Pr
     ],
   )
   const { rows: held } = await tx.query<{ audience_no: number; tenant_id: string; customers: number[] }>(
-    `SELECT l.audience_no, a.tenant_id, array_agg(l.customer_no) AS customers FROM ledger l JOIN audience a ON a.no = l.audience_no
+    `SELECT l.audience_no, a.tenant_id, array_agg(DISTINCT l.customer_no) AS customers FROM ledger l JOIN audience a ON a.no = l.audience_no
      WHERE l.destination_no = $1 AND l.customer_no = ANY($2) AND a.deleted_at IS NULL GROUP BY 1, 2 ORDER BY 1`,
     [engine.destinationNo, entries.map(({ customerNo }) => customerNo)],
   )

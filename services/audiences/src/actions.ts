@@ -7,7 +7,9 @@ import type { AudiencePatch } from '@audience-sync/contracts/rest/audiences'
 import { orm, type Tx } from '@audience-sync/db/database'
 import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
+import { isCode } from '@audience-sync/errors/catalogue'
 import { traceparent } from '@audience-sync/service/otel'
+import { missingOf } from '@audience-sync/sync-engine/drift/missing'
 import { type Mode, requestApproval, requestCancel, requestDelete, requestPause, requestResume, requestRun } from '@audience-sync/sync-engine/requests'
 import { audience, run } from '@audience-sync/sync-engine/schema'
 import { type AudienceRow, type RunRow, readAudience, readRun } from '@audience-sync/sync-engine/store/rows'
@@ -54,6 +56,9 @@ export async function retryRejected(tx: Tx, publicRunId: string): Promise<RunRow
 export async function refuseUnlessReady(tx: Tx, row: AudienceRow): Promise<void> {
   refuseDeleting(row)
   if (row.pausedAt) throw new AppError('audience_paused', 'The audience is paused.')
+  const missing = missingOf(row)
+  if (missing && !row.healRequestedAt)
+    throw new AppError(isCode(missing.code) ? missing.code : 'audience_missing', missing.detail ?? 'The audience is not there.')
   if (await heldRun(tx, row.no)) throw new AppError('audience_held', 'A run of this audience is held by the brake.')
   if (row.tooSmall) throw new AppError('audience_too_small', `Fewer than ${row.minimumSize} people may be sent.`)
 }
@@ -101,7 +106,7 @@ export async function deleteAudience(tx: Tx, audienceId: string, { keepRemote, d
   if (!row.deleteRequestedAt) {
     await setStatus(tx, row, 'deleting')
     await announceAudience(tx, row.no, 'changed')
-  }
+  } else if (keepRemote) await requestDelete(tx, row.no, true) // what cannot be deleted there is let go of
   return readAudience(tx, row.no)
 }
 
@@ -116,9 +121,10 @@ export async function patch(tx: Tx, audienceId: string, asked: AudiencePatch, de
   const row = await lockAudience(tx, audienceId)
   refuseDeleting(row)
   const { manifest } = destinationAt(destinations, row.destination)
-  const { identifierPreset: _, ...plain } = { ...asked, identifiers: chosenIdentifiers(manifest, asked) }
+  const { identifierPreset: _, drift, ...plain } = { ...asked, identifiers: chosenIdentifiers(manifest, asked) }
   const changes = Object.fromEntries(Object.entries(plain).filter(([, value]) => value !== undefined)) as Partial<typeof audience.$inferInsert>
   if (asked.settings) changes.settings = parseSettings(manifest, { ...(row.settings as object), ...asked.settings })
+  if (drift) changes.driftPolicy = { ...(row.driftPolicy as object), ...drift }
   const next = { ...row, ...changes }
   await refuseFixed(tx, manifest, row, next)
   checkChoices({ manifest, name: next.name, description: next.description ?? '', identifiers: next.identifiers })
@@ -176,7 +182,7 @@ export async function cancelRun(tx: Tx, publicRunId: string): Promise<RunRow> {
 export const setFullReason = (tx: Tx, audienceNo: number, reason: string) =>
   tx.query('UPDATE audience SET full_reason = coalesce(full_reason, $2) WHERE no = $1', [audienceNo, reason])
 
-function refuseDeleting(row: AudienceRow): void {
+export function refuseDeleting(row: AudienceRow): void {
   if (row.deleteRequestedAt) throw new AppError('audience_deleting', 'The audience is being deleted.')
 }
 

@@ -8,6 +8,7 @@ import { run } from '@audience-sync/sync-engine/schema'
 import type { AudienceRow, RunRow } from '@audience-sync/sync-engine/store/rows'
 import { desc, sql } from 'drizzle-orm'
 import type { Destinations } from './destinations.ts'
+import { driftOf } from './drift.ts'
 import { flaggedIn } from './names.ts'
 import { wordsOf } from './reasons.ts'
 import { runsJson } from './run-json.ts'
@@ -70,6 +71,7 @@ function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | 
     retryPolicy: row.retryPolicy as Audience['retryPolicy'],
     brake: row.brake as Audience['brake'],
     minimumSize: row.minimumSize,
+    drift: driftOf(row),
     settings: row.settings as Audience['settings'],
     size: { behavior: row.sizeBehavior, eligible: row.sizeEligible, destination: row.sizeDestination, asOf: row.sizeAsOf?.toISOString() ?? null },
     matchRate: matchRate(row, destinations),

@@ -36,6 +36,7 @@ export async function createAudience(tx: Tx, tenantId: string, checked: CheckedA
     transformations: asked.transformations,
     retryPolicy: asked.retryPolicy,
     brake: asked.brake,
+    driftPolicy: asked.drift,
     minimumSize,
     settings,
     defaultCountry: await defaultCountryOf(tx, tenantId),

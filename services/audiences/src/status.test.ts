@@ -5,7 +5,7 @@ import { standingOf } from './status.ts'
 const at = new Date('2026-11-23T10:00:00Z')
 const until = new Date('2026-11-23T11:00:00Z')
 const audience = (fields: Partial<AudienceRow>) =>
-  ({ status: 'active', statusReason: null, statusSince: at, externalId: '1', settleAt: null, tooSmall: false, ...fields }) as AudienceRow
+  ({ status: 'active', statusReason: null, statusSince: at, externalId: '1', missing: null, settleAt: null, tooSmall: false, ...fields }) as AudienceRow
 const run = (status: string, fields: Partial<RunRow> = {}) =>
   ({ status, requestedAt: at, startedAt: at, notBefore: null, waitReason: null, ...fields }) as RunRow
 const held = run('held')
@@ -19,6 +19,8 @@ describe('the status of an audience', () => {
     ['deleting wins over all', 'deleting', undefined, audience({ deleteRequestedAt: at, pausedAt: at, tooSmall: true }), [held]],
     ['paused by a user', 'paused', 'audience_paused', audience({ pausedAt: at, pauseReason: { code: 'audience_paused', detail: 'sale' } }), [queued]],
     ['held by the brake', 'held', 'audience_held', audience({ tooSmall: true }), [held, queued]],
+    ['missing at the platform', 'held', 'audience_missing', audience({ missing: { code: 'audience_missing' }, healRequestedAt: null }), [queued]],
+    ['a new one is on its way', 'syncing', undefined, audience({ missing: { code: 'audience_missing' }, healRequestedAt: at }), [queued]],
     ['too small', 'paused', 'audience_too_small', audience({ tooSmall: true }), [queued]],
     [
       'waiting for the quota',

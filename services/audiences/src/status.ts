@@ -19,6 +19,7 @@ export function standingOf(audience: AudienceRow, open: readonly RunRow[]): Stan
   // Why it is not gone yet, where somebody has to do something.
   if (audience.deleteRequestedAt) return { status: 'deleting', reason: audience.status === 'deleting' ? reasonOf(audience.statusReason, statusSince) : null }
   if (pausedAt) return { status: 'paused', reason: reasonOf(audience.pauseReason, pausedAt) ?? reasonOf({ code: 'audience_paused' }, pausedAt) }
+  if (audience.missing && !audience.healRequestedAt) return { status: 'held', reason: reasonOf(audience.missing, statusSince) }
   const held = of('held')
   if (held) return { status: 'held', reason: reasonOf({ code: 'audience_held' }, held.startedAt ?? held.requestedAt) }
   if (audience.tooSmall) return { status: 'paused', reason: reasonOf({ code: 'audience_too_small' }, statusSince) }

@@ -4,6 +4,7 @@ import { zId } from '../ids.ts'
 import { Consent, identifierChoices, purposes } from '../people.ts'
 import { Schedule } from '../schedule.ts'
 import { Transformations } from '../transformations.ts'
+import { Drift, DriftPolicy, DriftPolicyPatch } from './drift.ts'
 import { Reason, Run } from './runs.ts'
 
 const time = z.iso.datetime()
@@ -60,6 +61,7 @@ export const NewAudience = z
     transformations: Transformations.default([]),
     retryPolicy: RetryPolicy.prefault({}),
     brake: Brake.prefault({}),
+    drift: DriftPolicy.prefault({}),
     minimumSize: MinimumSize.optional().meta({ description: 'the destination’s own unless given' }),
     adopt: z
       .strictObject({ externalId: z.string().min(1).max(64) })
@@ -83,6 +85,7 @@ export const AudiencePatch = z
     transformations: Transformations.optional(),
     retryPolicy: RetryPolicy.optional(),
     brake: Brake.optional(),
+    drift: DriftPolicyPatch.optional(),
     minimumSize: MinimumSize.optional(),
     settings: Settings.optional().meta({ description: 'merged into the settings as they are' }),
   })
@@ -118,6 +121,7 @@ export const Audience = z
     retryPolicy: RetryPolicy,
     brake: Brake,
     minimumSize: count,
+    drift: Drift.meta({ description: 'what the last look at the destination found, and what is done about it' }),
     settings: Settings,
     size: z.object({
       behavior: count.nullable(),
@@ -153,13 +157,13 @@ export const Audience = z
   .meta({ id: 'Audience' })
 export type Audience = z.infer<typeof Audience>
 
-export const historyKinds = ['sync', 'size', 'status', 'lookalike'] as const
+export const historyKinds = ['sync', 'size', 'status', 'lookalike', 'drift'] as const
 export const HistoryEntry = z
   .object({
     at: time,
     kind: z.string().meta({
       description:
-        'sync: a run that has ended: {runId, trigger, mode, status, added, removed, replaced, rejected, size (at the destination, as last told), error}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}; lookalike: {lookalikeId, name, from, to, code}',
+        'sync: a run that has ended: {runId, trigger, mode, status, added, removed, replaced, rejected, size (at the destination, as last told), error}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}; lookalike: {lookalikeId, name, from, to, code}; drift: {code, over}: something at the destination that is not ours, or `recreated`: {generation, instead}',
     }),
     data: z.record(z.string(), z.unknown()),
   })

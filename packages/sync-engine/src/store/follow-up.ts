@@ -15,10 +15,10 @@ const OPEN = `('planned', 'sending', 'unknown')`
 export async function requestFollowUp(tx: Tx, audience: AudienceRow): Promise<void> {
   if (audience.pausedAt || audience.deleteRequestedAt || audience.externalId === null) return
   const { rows } = await tx.query(
-    `SELECT FROM todo t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no
+    `SELECT FROM todo t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no AND l.generation = $2
      WHERE t.audience_no = $1 AND t.reason IN ('in_flight', 'normaliser') AND t.not_before <= now() AND NOT ${SUPERSEDED_WAITS}
        AND NOT EXISTS (SELECT FROM batch WHERE no IN (l.add_batch, l.remove_batch) AND state IN ${OPEN}) LIMIT 1`,
-    [audience.no],
+    [audience.no, audience.generation],
   )
   if (rows.length > 0) await requestRun(tx, { audience, trigger: 'heal', announce: false })
 }

@@ -94,17 +94,18 @@ function toEntry(row: Row, fingerprint: number, exceptions: Exceptions): LedgerE
   }
 }
 
-/** Sealed `held` of these people, whatever the generation. */
+/** Sealed `held` of these people in one generation. */
 export async function readHeld(
   tx: Tx,
   audienceNo: number,
+  generation: number,
   customers: readonly number[],
 ): Promise<Map<number, { held: Buffer; removeBatch: number | null; left: boolean }>> {
   const { rows } = await tx.query<{ customer_no: number; held: Buffer; remove_batch: number | null; left: boolean }>(
     `SELECT l.customer_no, l.held, l.remove_batch, t.customer_no IS NOT NULL AS left
      FROM ledger l LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no
-     WHERE l.audience_no = $1 AND l.customer_no = ANY($2)`,
-    [audienceNo, customers],
+     WHERE l.audience_no = $1 AND l.generation = $2 AND l.customer_no = ANY($3)`,
+    [audienceNo, generation, customers],
   )
   return new Map(rows.map(({ customer_no, held, remove_batch, left }) => [customer_no, { held, removeBatch: remove_batch, left }]))
 }
@@ -156,7 +157,7 @@ export async function recordAdditions(
   await tx.query(
     `INSERT INTO ledger (audience_no, tenant_no, destination_no, generation, config_version, normaliser, add_batch, customer_no, fingerprint, held)
      SELECT $1::int, $2::int, $3::smallint, $4::smallint, $5::int, $6::smallint, $7::bigint, u.* FROM unnest($8::bigint[], $9::bigint[], $10::bytea[]) AS u(customer_no, fingerprint, held) ORDER BY 8
-     ON CONFLICT (audience_no, customer_no) DO UPDATE SET generation = $4, config_version = $5, normaliser = $6, add_batch = $7,
+     ON CONFLICT (audience_no, customer_no, generation) DO UPDATE SET config_version = $5, normaliser = $6, add_batch = $7,
        fingerprint = excluded.fingerprint, held = excluded.held`,
     [
       scope.audienceNo,
@@ -176,14 +177,14 @@ export async function recordAdditions(
 /** Names the batch in the rows of those it removes. */
 export async function recordRemovals(
   tx: Tx,
-  audienceNo: number,
+  { audienceNo, generation }: Pick<LedgerScope, 'audienceNo' | 'generation'>,
   batchNo: number,
   people: readonly { readonly customerNo: number; readonly held: Buffer }[],
 ): Promise<void> {
   await tx.query(
     `UPDATE ledger l SET remove_batch = $2, held = u.held FROM unnest($3::bigint[], $4::bytea[]) AS u(customer_no, held)
-     WHERE l.audience_no = $1 AND l.customer_no = u.customer_no`,
-    [audienceNo, batchNo, people.map(({ customerNo }) => customerNo), people.map(({ held }) => held)],
+     WHERE l.audience_no = $1 AND l.customer_no = u.customer_no AND l.generation = $5`,
+    [audienceNo, batchNo, people.map(({ customerNo }) => customerNo), people.map(({ held }) => held), generation],
   )
 }
 
@@ -214,6 +215,7 @@ export async function leave(
 export async function readTodo(tx: Tx, audienceNo: number, after: number, privacy: boolean, beforeRunNo: number, limit: number): Promise<number[]> {
   const { rows } = await tx.query<{ customer_no: number }>(
     `SELECT t.customer_no FROM todo t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no AND t.reason = 'normaliser'
+       AND l.generation = (SELECT generation FROM audience WHERE no = $1)
      WHERE t.audience_no = $1 AND t.customer_no > $2 AND (t.reason = 'privacy') = $3 AND t.not_before <= now() AND (t.run_no IS NULL OR t.run_no < $4 OR $3)
        AND NOT ${SUPERSEDED_WAITS}
      ORDER BY t.customer_no LIMIT $5`,

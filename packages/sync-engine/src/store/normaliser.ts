@@ -9,7 +9,7 @@ export async function additionsApplied(tx: Tx, audienceNo: number, customers: re
   if (customers.length === 0) return new Set()
   const { rows } = await tx.query<{ no: number }>(
     `SELECT l.customer_no AS no FROM ledger l JOIN batch b ON b.no = l.add_batch
-     WHERE l.audience_no = $1 AND l.customer_no = ANY($2) AND b.state = 'applied'
+     WHERE l.audience_no = $1 AND l.generation = (SELECT generation FROM audience WHERE no = $1) AND l.customer_no = ANY($2) AND b.state = 'applied'
        AND NOT EXISTS (SELECT FROM rejection r WHERE r.audience_no = l.audience_no AND r.customer_no = l.customer_no AND r.batch_no = l.add_batch)`,
     [audienceNo, customers],
   )
@@ -19,7 +19,10 @@ export async function additionsApplied(tx: Tx, audienceNo: number, customers: re
 /** Their rows are what this version makes of them: nothing had to be said. */
 export async function markAlike(tx: Tx, audienceNo: number, version: number, customers: readonly number[]): Promise<void> {
   if (customers.length > 0)
-    await tx.query('UPDATE ledger SET normaliser = $2 WHERE audience_no = $1 AND customer_no = ANY($3)', [audienceNo, version, customers])
+    await tx.query(
+      'UPDATE ledger SET normaliser = $2 WHERE audience_no = $1 AND generation = (SELECT generation FROM audience WHERE no = $1) AND customer_no = ANY($3)',
+      [audienceNo, version, customers],
+    )
 }
 
 /** Audiences that another version wrote, and that nobody is working on: a few at a time, so that a new version does not take all quota at once. */

@@ -22,9 +22,9 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
        SELECT state = 'accepted' AND NOT $5 AS unfinished, $4 = 'remove' AND (attempts > 1 OR state = 'abandoned') AND sent_at > now() - interval '${DOUBTFUL_THEN}' AS doubtful
        FROM batch WHERE no = CASE WHEN $4 = 'remove' THEN l.add_batch ELSE l.remove_batch END
      ) AS o ON o.unfinished OR o.doubtful
-     WHERE l.audience_no = $1 AND l.customer_no = ANY($6) ORDER BY l.customer_no
+     WHERE l.audience_no = $1 AND l.customer_no = ANY($6) AND l.generation = $7 ORDER BY l.customer_no
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = excluded.due_at, times = excluded.times`,
-    [scope.audienceNo, scope.tenantNo, scope.destinationNo, operation, keepsOrder, customers],
+    [scope.audienceNo, scope.tenantNo, scope.destinationNo, operation, keepsOrder, customers, scope.generation],
   )
 }
 
@@ -62,7 +62,8 @@ const FINISHED = (batch: string) =>
 
 /** Due, and every call that named them is finished. */
 const DUE = `
-  FROM say_again s JOIN ledger l ON l.audience_no = s.audience_no AND l.customer_no = s.customer_no
+  FROM say_again s JOIN audience g ON g.no = s.audience_no
+  JOIN ledger l ON l.audience_no = s.audience_no AND l.customer_no = s.customer_no AND l.generation = g.generation
   LEFT JOIN batch a ON a.no = l.add_batch LEFT JOIN batch r ON r.no = l.remove_batch LEFT JOIN batch f ON f.no = s.after_batch
   WHERE s.due_at <= now() AND ${FINISHED('a')} AND ${FINISHED('r')} AND ${FINISHED('f')}`
 

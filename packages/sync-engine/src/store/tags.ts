@@ -23,9 +23,9 @@ export async function leaveSharersToSayAgain(tx: Tx, scope: LedgerScope, batchNo
   await tx.query(
     `INSERT INTO say_again AS s (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch)
      SELECT DISTINCT $1::int, $2::int, $3::smallint, l.customer_no, now(), 1, $4::bigint
-     FROM ledger_tag t JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no
+     FROM ledger_tag t JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no AND l.generation = $6
      WHERE t.audience_no = $1 AND t.tag = ANY($5) AND (l.remove_batch IS NULL OR l.remove_batch < l.add_batch)
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET after_batch = excluded.after_batch, times = greatest(s.times, 1)`,
-    [scope.audienceNo, scope.tenantNo, scope.destinationNo, batchNo, tags],
+    [scope.audienceNo, scope.tenantNo, scope.destinationNo, batchNo, tags, scope.generation],
   )
 }

@@ -83,7 +83,7 @@ export async function storeBatch(
       if (privacy) await recordPrivacyRemovals(tx, scope, no, everyone)
       if (repeat) await recordRepeatedRemovals(tx, scope, no, everyone)
     }
-    if (!repeat)
+    if (!repeat && !job.former)
       await forgetToSayAgain(
         tx,
         audience.no,
@@ -93,7 +93,7 @@ export async function storeBatch(
     if (packed.operation === 'add') {
       await recordAdditions(tx, scope, no, job.versions, ledgerRows)
       await recordTags(tx, scope, tagged)
-    } else await recordRemovals(tx, audience.no, no, ledgerRows)
+    } else await recordRemovals(tx, scope, no, ledgerRows)
     await clearTodo(
       tx,
       audience.no,
@@ -112,7 +112,7 @@ export async function storeBatch(
     )
     // The first half of a replacement leaves the person to do, for whoever goes on after a crash: only the second half says them,
     // and until then the ledger does not forget them (C1, C3).
-    if (packed.operation === 'remove' && !repeat)
+    if (packed.operation === 'remove' && !repeat && !job.former)
       await leave(
         tx,
         scope,

@@ -51,7 +51,7 @@ export async function checkBrake(tx: Tx, { scope }: Pick<Job, 'scope'>, planned:
     if (planned.removals <= atMost && shareOfOthers(approved.sample, planned.sample) <= APPROVED_OTHERS)
       return { atMost, size: approved.size, before: approved.before }
   }
-  const { braked, gone } = await lastDay(tx, scope.audienceNo)
+  const { braked, gone } = await lastDay(tx, scope)
   const total = planned.removals + braked
   // At least so many may go, and whatever the share of as many people as it takes to allow this plan.
   const enough = Math.floor((total * 100) / brake.sharePercent) + 1
@@ -69,12 +69,12 @@ const most = (size: number, { sharePercent, minimum }: Brake, before: number): n
   sharePercent >= 100 ? NO_LIMIT : Math.max(minimum - 1, Math.floor((sharePercent * size) / 100)) - before
 
 /** Who went in the last 24 hours: those that the brake counts, and all. */
-async function lastDay(tx: Tx, audienceNo: number): Promise<{ braked: number; gone: number }> {
+async function lastDay(tx: Tx, { audienceNo, generation }: Job['scope']): Promise<{ braked: number; gone: number }> {
   const { rows } = await tx.query<{ braked: number; gone: number }>(
     `SELECT coalesce(sum(b.braked) FILTER (WHERE r.approval IS NULL), 0)::int AS braked, coalesce(sum(b.removed - b.rejected_removed), 0)::int AS gone
      FROM batch b JOIN run r ON r.no = b.run_no
-     WHERE b.audience_no = $1 AND b.state IN ('accepted', 'applied') AND b.accepted_at > now() - interval '24 hours'`,
-    [audienceNo],
+     WHERE b.audience_no = $1 AND b.generation = $2 AND b.state IN ('accepted', 'applied') AND b.accepted_at > now() - interval '24 hours'`,
+    [audienceNo, generation],
   )
   return rows[0] ?? { braked: 0, gone: 0 }
 }

@@ -70,6 +70,8 @@ export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
     [audienceNo],
   )
   if (rows[0]?.live && audience.status !== 'syncing') return
+  const missing = audience.missing as StatusReason | null
+  if (missing && !audience.healRequestedAt) return setStatus(tx, audience, 'held', { code: missing.code, detail: missing.detail, platform: missing.platform })
   const refused = await stillRefused(tx, audience)
   if (audience.tooSmall) await setStatus(tx, audience, 'paused', { code: 'audience_too_small' })
   else if (refused) await setStatus(tx, audience, 'held', refused)
@@ -109,15 +111,22 @@ export function hold(job: Job, run: RunRow, figures: Hold): Promise<void> {
 /** Ends early. What was not accepted is in `todo` already; the rest of the feed is still before the cursor. */
 export function end(job: Job, run: RunRow, as: 'failed' | 'cancelled', reason: StatusReason | null, status: AudienceStatus | null): Promise<void> {
   return job.lease.fenced(run.no, async (tx) => {
-    await storeCalls(tx, job, run.no)
-    await tx.query('UPDATE run SET status = $2, error = $3, finished_at = now() WHERE no = $1 AND finished_at IS NULL', [
-      run.no,
-      as,
-      reason && JSON.stringify(reason),
-    ])
-    await announce(tx, as, job.audience, await readRun(tx, run.no), reason?.code)
-    if (await hasUnsettled(tx, run.no)) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
+    await endIn(tx, job, run, as, reason)
     if (status) await setStatus(tx, job.audience, status, reason)
     else await restStatus(tx, job.audience.no)
   })
+}
+
+/** The same, for whoever sets the status. */
+export async function endIn(tx: Tx, job: Job, run: RunRow, as: 'failed' | 'cancelled', reason: StatusReason | null): Promise<void> {
+  await storeCalls(tx, job, run.no)
+  await tx.query('UPDATE run SET status = $2, error = $3, finished_at = now() WHERE no = $1 AND finished_at IS NULL', [
+    run.no,
+    as,
+    reason && JSON.stringify(reason),
+  ])
+  await announce(tx, as, job.audience, await readRun(tx, run.no), reason?.code)
+  if (await hasUnsettled(tx, run.no)) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
+  // Whoever cancels the healing takes the answer back: the question stands again.
+  if (as === 'cancelled' && run.trigger === 'heal') await tx.query('UPDATE audience SET heal_requested_at = NULL WHERE no = $1', [job.audience.no])
 }

@@ -19,9 +19,12 @@ export class RunWaits extends Error {
 export class RunFails extends Error {
   override readonly name = 'RunFails'
   readonly reason: StatusReason
-  constructor(reason: StatusReason) {
+  /** The far audience is not there: by the platform's own word, or as far as we are shown. */
+  readonly missing: 'gone' | 'unseen' | null
+  constructor(reason: StatusReason, missing: RunFails['missing'] = null) {
     super(`fails: ${reason.code}`)
     this.reason = reason
+    this.missing = missing
   }
 }
 
@@ -44,6 +47,8 @@ export class RunHolds extends Error {
     this.figures = figures
   }
 }
+
+export const failsWith = (failure: Failure): RunFails => new RunFails(reasonOf(failure), failure.kind === 'gone' ? 'gone' : null)
 
 export const reasonOf = ({ code, message, platform, link }: Failure): StatusReason => ({
   code,

@@ -1,6 +1,6 @@
 /**
  * The audience at the platform: found by our marker before it is made, because a create whose answer was lost must not be made
- * twice (F32). Deleted there by somebody else, it is not made anew silently: that is a question for its owner.
+ * twice (F32). Deleted there by somebody else, that is a question for its owner (`drift/missing.ts`).
  */
 import { createHash } from 'node:crypto'
 import type { AudiencePurpose } from '@audience-sync/destination-kit/manifest-contract'
@@ -37,7 +37,7 @@ async function meetAdopted(job: Job, run: RunRow, externalId: string): Promise<v
     'read',
     async (ctx) => (await destination.adoptAudience?.(ctx, externalId, { settings })) ?? destination.readAudience(ctx, externalId),
   )
-  if (!far) throw new RunFails({ code: 'audience_missing', detail: 'The audience to adopt does not exist, or this connection may not see it.' })
+  if (!far) throw new RunFails({ code: 'audience_missing', detail: 'The audience to adopt does not exist, or this connection may not see it.' }, 'unseen')
 }
 
 /** Name, description and settings as they are here now, where they were changed since the far side was told. */

@@ -30,7 +30,7 @@ import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
 import { block, blockedFor, heed, take, turnMs } from '../store/limiter.ts'
 import type { AudienceRow } from '../store/rows.ts'
-import { RunFails, RunWaits, reasonOf } from './endings.ts'
+import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
 import type { Engine } from './engine.ts'
 import type { Lease } from './lease.ts'
 
@@ -57,6 +57,8 @@ export interface Job extends Omit<Speaker, 'audience'> {
   tagKey?: Buffer
   /** Whose removal for privacy was refused because of the size it would leave: removed from the whole account next (R7). */
   tooSmall?: number[]
+  /** Of a far audience that we have left: what becomes of its calls is kept apart (`former.ts`). */
+  readonly former?: true
 }
 
 /** What an audience chose, as its runs freeze it. */
@@ -277,6 +279,6 @@ export async function meet(job: Speaker, grant: Grant, failure: Failure, attempt
       await engine.grants.report(audience.tenantId, grant, failure.kind === 'terms' ? 'terms_not_signed' : 'permission_denied', failure.platform)
       throw new RunFails(reason)
     default:
-      throw new RunFails(reason)
+      throw failsWith(failure)
   }
 }

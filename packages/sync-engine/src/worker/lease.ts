@@ -36,19 +36,21 @@ export interface Lease {
  * Work of one destination that somebody may do now, oldest first: a removal for privacy at any time; a live run that is due,
  * was abandoned, was approved, or has to stop; a queued run when none is live and the audience is neither paused nor deleting.
  * a lookalike whose time has come. Whoever wishes a stop makes the run due once; if it then has to wait for the platform, it waits like any other (C15).
+ * Of an audience that is missing at the platform only removals for privacy go on, and stops, until somebody has answered (C19).
  */
+const ASKED = '(a.missing IS NOT NULL AND a.heal_requested_at IS NULL)'
 const DUE = `
   SELECT a.no FROM run r JOIN audience a ON a.no = r.audience_no
   WHERE r.destination_no = $1 AND r.status IN ('queued', 'running', 'waiting', 'held') AND a.deleted_at IS NULL
     AND (a.lease_until IS NULL OR a.lease_until < now())
     AND (r.not_before IS NULL OR r.not_before <= now())
     AND (
-      r.status IN ('running', 'waiting')
+      (r.status IN ('running', 'waiting') AND (r.trigger = 'privacy' OR NOT ${ASKED}))
       OR r.cancel_requested_at IS NOT NULL
       OR (r.trigger <> 'privacy' AND (a.paused_at IS NOT NULL OR a.delete_requested_at IS NOT NULL))
-      OR (r.status = 'held' AND r.approval IS NOT NULL)
+      OR (r.status = 'held' AND r.approval IS NOT NULL AND NOT ${ASKED})
       OR (r.status = 'queued' AND (r.trigger = 'privacy'
-        OR NOT EXISTS (SELECT FROM run l WHERE l.audience_no = a.no AND l.status IN ('running', 'waiting', 'held') AND l.trigger <> 'privacy')))
+        OR NOT ${ASKED} AND NOT EXISTS (SELECT FROM run l WHERE l.audience_no = a.no AND l.status IN ('running', 'waiting', 'held') AND l.trigger <> 'privacy')))
     )
   UNION ALL
   SELECT no FROM audience WHERE destination_no = $1 AND delete_requested_at IS NOT NULL AND deleted_at IS NULL AND (lease_until IS NULL OR lease_until < now())

@@ -56,7 +56,7 @@ export async function optedOut(job: Job, customers: readonly number[]): Promise<
     tx.query<{ no: number }>(
       `SELECT DISTINCT p.customer_no AS no FROM privacy_removal p WHERE p.audience_no = $1 AND p.customer_no = ANY($2) AND NOT EXISTS
          (SELECT FROM ledger l JOIN audience a ON a.no = l.audience_no WHERE l.customer_no = p.customer_no AND l.audience_no <> $1
-           AND l.destination_no = $3 AND a.account_external_id = $4 AND a.deleted_at IS NULL AND (l.remove_batch IS NULL OR l.remove_batch < l.add_batch))`,
+           AND l.destination_no = $3 AND a.account_external_id = $4 AND a.deleted_at IS NULL AND l.generation = a.generation AND (l.remove_batch IS NULL OR l.remove_batch < l.add_batch))`,
       [audience.no, customers, audience.destinationNo, audience.accountExternalId],
     ),
   )
@@ -96,7 +96,7 @@ const heldInAccount = ({ engine, audience, lease }: Job, customers: readonly num
          coalesce(t.reason = 'privacy', false) AS privacy, ${open('a')} OR ${open('r')} AS open
        FROM ledger l JOIN audience au ON au.no = l.audience_no LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no
        LEFT JOIN batch a ON a.no = l.add_batch LEFT JOIN batch r ON r.no = l.remove_batch
-       WHERE l.customer_no = ANY($1) AND l.destination_no = $2 AND au.account_external_id = $3 AND au.deleted_at IS NULL`,
+       WHERE l.customer_no = ANY($1) AND l.destination_no = $2 AND au.account_external_id = $3 AND au.deleted_at IS NULL AND l.generation = au.generation`,
       [customers, audience.destinationNo, audience.accountExternalId],
     )
     return rows

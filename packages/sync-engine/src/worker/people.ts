@@ -40,7 +40,7 @@ export async function heldOfPeople(
 ): Promise<Map<number, HeldSet[]>> {
   if (customers.length === 0) return new Map()
   const { engine, audience, exceptions } = job
-  const rows = await readHeld(tx, audience.no, customers)
+  const rows = await readHeld(tx, audience.no, audience.generation, customers)
   const removals = [...new Set([...rows.values()].flatMap(({ removeBatch }) => (removeBatch === null ? [] : [removeBatch])))]
   const { rows: applied } = await tx.query<{ no: number }>(
     `SELECT no FROM batch WHERE no = ANY($1) AND state = 'applied' AND confirmed AND unnamed_rejections = 0`,

@@ -5,15 +5,19 @@
  */
 
 import { AppError } from '@audience-sync/errors/app-error'
+import { missingOf } from '../drift/missing.ts'
 import { PAGE, REFUSED_AGAIN_MS } from '../options.ts'
+import type { HeldSet } from '../pure/held.ts'
 import { Packer } from '../pure/packer.ts'
 import { requestPrivacyRun } from '../requests.ts'
+import { leaveToFormer } from '../store/far-audience.ts'
 import { clearTodo, readTodo } from '../store/ledger.ts'
 import { type RunRow, readRun } from '../store/rows.ts'
 import { newSessionId, storeBatch } from './batches.ts'
 import { begin, finish } from './close.ts'
 import { RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
+import { removeFromFormer } from './former.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
 import { removeFromAccount } from './opt-out.ts'
 import { heldOfPeople, privacyRemoval } from './people.ts'
@@ -42,29 +46,40 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     if (customers.length === 0) break
     after = customers.at(-1) ?? after
     const allowed = await allowedAgain(job, customers)
+    const leaving = customers.filter((no) => !allowed.has(no))
+    await lease.fenced(run.no, (tx) => leaveToFormer(tx, audience, leaving))
     // From the whole account where that works; the others from this audience.
-    const apart = new Set(
-      await removeFromAccount(
-        job,
-        run,
-        customers.filter((no) => !allowed.has(no)),
-      ),
-    )
+    const apart = new Set(await removeFromAccount(job, run, leaving))
     const here = customers.filter((no) => apart.has(no) || allowed.has(no))
-    const held = await inTenant(job.engine, lease.tenantId, (tx) => heldOfPeople(tx, job, here))
-    const people = here.map((customerNo) => privacyRemoval(customerNo, allowed.has(customerNo) ? [] : (held.get(customerNo) ?? [])))
+    const held = await heldHere(
+      job,
+      run,
+      here.filter((no) => apart.has(no)),
+    )
+    const people = here.map((customerNo) => privacyRemoval(customerNo, held.get(customerNo) ?? []))
     const quiet = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
     if (quiet.length > 0) await lease.fenced(run.no, (tx) => clearTodo(tx, audience.no, quiet, 0, true))
     for (const { parts } of people) for (const packed of packer.add(parts)) await say(job, run, packed)
   }
   for (const packed of packer.flush()) await say(job, run, packed)
   const stuck = await removeFromAccount(job, run, job.tooSmall?.splice(0) ?? [], { force: true })
+  await removeFromFormer(job, run)
   await repeatLastWords(job, run, null)
   if (stuck.length > 0 || (await isLeft(job, run)))
     throw new RunWaits(REFUSED_AGAIN_MS, { code: 'platform_rejected_row', detail: 'The platform refused removals for privacy; they are tried again.' })
   await finish(job, run)
   // Somebody came too late for this run and found it still open: they get one of their own.
   if (await isLeft(job, null)) await lease.fenced(null, (tx) => requestPrivacyRun(tx, audience))
+}
+
+/** What may be there of these people. Nothing is in an audience whose deletion is proven (C19): the ledger forgets them. */
+async function heldHere(job: Job, run: RunRow, customers: readonly number[]): Promise<Map<number, HeldSet[]>> {
+  const { engine, lease, audience } = job
+  if (!missingOf(audience)?.proven) return inTenant(engine, lease.tenantId, (tx) => heldOfPeople(tx, job, customers))
+  return lease.fenced(run.no, async (tx) => {
+    await tx.query('DELETE FROM ledger WHERE audience_no = $1 AND generation = $2 AND customer_no = ANY($3)', [audience.no, audience.generation, customers])
+    return new Map()
+  })
 }
 
 /**

@@ -18,7 +18,15 @@ export async function resolveOpen(job: Job, ofRun?: RunRow): Promise<void> {
     orm(tx)
       .select({ no: batch.no, runNo: batch.runNo, state: batch.state, attempts: batch.attempts })
       .from(batch)
-      .where(and(eq(batch.audienceNo, audience.no), inArray(batch.state, ['planned', 'sending', 'unknown']), ofRun && eq(batch.runNo, ofRun.no)))
+      // Of a far audience that we have left nothing is resent: `former.ts`.
+      .where(
+        and(
+          eq(batch.audienceNo, audience.no),
+          eq(batch.generation, audience.generation),
+          inArray(batch.state, ['planned', 'sending', 'unknown']),
+          ofRun && eq(batch.runNo, ofRun.no),
+        ),
+      )
       .orderBy(batch.no),
   )
   for (const { no, runNo, state, attempts } of open) {

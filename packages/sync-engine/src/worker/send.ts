@@ -17,7 +17,7 @@ import { leaveToSayAgain, postpone, saidAgain } from '../store/say-again.ts'
 import { leaveSharersToSayAgain } from '../store/tags.ts'
 import { closeBatch, digestOf, dropPeople, type OpenBatch, requestOf, tombstoned } from './batches.ts'
 import { bisect, type Refused } from './bisect.ts'
-import { RunFails, RunWaits, reasonOf } from './endings.ts'
+import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, tagKeyOf, takeQuota } from './job.ts'
 import { leaveSharersElsewhere, mayRemoveEverywhere } from './opt-out.ts'
@@ -91,7 +91,7 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     // A removal that was refused to somebody, who knows whom: all are removed again, a few times (C24).
     if (row.operation === 'remove' && accepted.unnamedRejections > 0) {
       const everyone = people.map(({ customerNo }) => customerNo)
-      await leave(tx, job.scope, run.no, asOf(run, 'rejected'), everyone, REJECTED_TRIES)
+      await leaveOver(tx, job, run.no, asOf(run, 'rejected'), everyone, REJECTED_TRIES)
     }
     // A replacement whose removal was refused is refused, though its addition was taken (C1).
     const halves =
@@ -106,11 +106,12 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
       people.filter((person) => of.includes(person.kind) && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
     const { applies, refusesLate = false, keepsOrder } = job.engine.destination.manifest
     // A repetition that was needless has no effect that the platform could show: nothing waits for it (C4).
-    const applied = applies === 'answer' || row.repeat
+    // A former audience is not watched either: it is told twice.
+    const applied = applies === 'answer' || row.repeat || job.former === true
     // Sent more than once, the first sending may be the one that had the effect: the platform's clock is set back to it (C20).
     await tx.query(
       `UPDATE batch SET state = $2, accepted_at = now(), platform_accepted_at = $3::timestamptz - CASE WHEN attempts > 1 THEN now() - sent_at ELSE interval '0' END, applied_at = CASE WHEN $2 = 'applied' THEN now() END, receipt = $4,
-         rejected_added = $5, rejected_removed = $6, rejected_replaced = $7, unnamed_rejections = $8, confirmed = NOT repeat WHERE no = $1`,
+         rejected_added = $5, rejected_removed = $6, rejected_replaced = $7, unnamed_rejections = $8, confirmed = NOT repeat AND NOT $9 WHERE no = $1`,
       [
         row.no,
         applied ? 'applied' : 'accepted',
@@ -120,11 +121,13 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
         lost('removed', 'withdrawn'),
         lost('replaced'),
         accepted.unnamedRejections,
+        job.former === true,
       ],
     )
     // A late refusal names rows: they are kept until the platform has said its last word.
     if (applied || !refusesLate) await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [row.no])
     const customers = peopleIn(batch)
+    if (job.former) return
     if (row.repeat) await saidAgain(tx, row.audienceNo, customers)
     else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder, customers)
     await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
@@ -134,6 +137,11 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
   })
   job.exceptions.delete(row.no)
+}
+
+/** For a later run; of a former audience they are left in a list of their own already. */
+async function leaveOver(tx: Tx, { scope, former }: Job, ...rest: [runNo: number | null, reason: TodoReason, people: readonly number[], triesAtMost?: number]) {
+  if (!former) await leave(tx, scope, ...rest)
 }
 
 /** Whoever may not be there stays first until they are gone, whatever became of one call (R7). */
@@ -150,9 +158,9 @@ async function refusedHalves(tx: Tx, run: RunRow, customers: readonly number[]):
 async function rejectPeople(tx: Tx, job: Job, run: RunRow, { row }: OpenBatch, refused: readonly Rejected[]): Promise<void> {
   if (refused.length === 0) return
   await reject(tx, job.scope, run.no, row.no, row.operation, refused)
-  await leave(
+  await leaveOver(
     tx,
-    job.scope,
+    job,
     run.no,
     asOf(run, 'rejected'),
     refused.map(({ customerNo }) => customerNo),
@@ -187,9 +195,10 @@ async function afterFailure(job: Job, run: RunRow, batch: OpenBatch, grant: Gran
       return false
     default:
       await ended(job, run, batch, 'failed', failure, 'failed', peopleIn(batch))
-      if (failure.kind === 'permission' || failure.kind === 'terms')
+      // What we may not do to an audience that we have left says nothing of the connection.
+      if (!job.former && (failure.kind === 'permission' || failure.kind === 'terms'))
         await engine.grants.report(job.audience.tenantId, grant, failure.kind === 'terms' ? 'terms_not_signed' : 'permission_denied', failure.platform)
-      throw new RunFails(reasonOf(failure))
+      throw failsWith(failure)
   }
 }
 
@@ -225,7 +234,7 @@ const rejectAll = async (job: Job, run: RunRow, batch: OpenBatch, failure: Failu
       }),
     )
     if (batch.row.repeat) await postpone(tx, job.audience.no, peopleIn(batch))
-    if (failure.kind === 'too_small') await holdUntilLarger(tx, job, run, peopleIn(batch), reasonOf(failure))
+    if (failure.kind === 'too_small' && !job.former) await holdUntilLarger(tx, job, run, peopleIn(batch), reasonOf(failure))
     await closeBatch(tx, batch.row.no, 'rejected', reasonOf(failure))
   })
   job.exceptions.set(batch.row.no, 'failed')
@@ -244,7 +253,7 @@ export async function ended(
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, batch.row.no)
     // A dissolved batch was never taken: this very run may say its people again.
-    await leave(tx, job.scope, state === 'dissolved' ? null : batch.row.runNo, asOf(run, reason), people)
+    await leaveOver(tx, job, state === 'dissolved' ? null : batch.row.runNo, asOf(run, reason), people)
     if (state === 'dissolved') await neverAdded(tx, batch.row.audienceNo, batch.row.no, numbersOf(batch, 'added'))
     await closeBatch(tx, batch.row.no, state, failure && reasonOf(failure))
   })

@@ -8,17 +8,19 @@ import type { Tx } from '@audience-sync/db/database'
 import { DestinationError } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { withTraceparent } from '@audience-sync/service/otel'
+import { foundMissing, isHeldBack } from '../drift/missing.ts'
 import { requestRun } from '../requests.ts'
 import { readExceptions } from '../store/ledger.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { crossMinimum, setStatus } from '../store/status.ts'
 import { act } from './act.ts'
 import { type Brake, checkBrake, type Hold } from './brake.ts'
-import { begin, end, finish, hold, wait } from './close.ts'
+import { begin, end, endIn, finish, hold, wait } from './close.ts'
 import { deleteAudience } from './delete-audience.ts'
 import { RunFails, RunHolds, RunStops, RunWaits, reasonOf } from './endings.ts'
 import { type Engine, inTenant } from './engine.ts'
 import { ensureFarAudience, tellChoices } from './far-audience.ts'
+import { heal, wantsHeal } from './heal.ts'
 import { backoffMs, type Job, openJob } from './job.ts'
 import { Fenced, type Lease } from './lease.ts'
 import { lookAfterLookalikes } from './lookalikes.ts'
@@ -60,7 +62,7 @@ async function dueRun(tx: Tx, audienceNo: number): Promise<RunRow | undefined> {
     `SELECT r.no FROM run r JOIN audience a ON a.no = r.audience_no
      WHERE r.audience_no = $1 AND r.trigger <> 'privacy' AND r.status IN ('queued', 'running', 'waiting', 'held')
        AND (r.cancel_requested_at IS NOT NULL OR a.paused_at IS NOT NULL OR a.delete_requested_at IS NOT NULL OR (r.status = 'held' AND r.approval IS NOT NULL)
-         OR (r.status <> 'held' AND (r.not_before IS NULL OR r.not_before <= now())))
+         OR (r.status <> 'held' AND (a.missing IS NULL OR a.heal_requested_at IS NOT NULL) AND (r.not_before IS NULL OR r.not_before <= now())))
        AND (r.status <> 'queued' OR r.cancel_requested_at IS NOT NULL OR NOT EXISTS
          (SELECT FROM run l WHERE l.audience_no = $1 AND l.trigger <> 'privacy' AND l.status IN ('running', 'waiting', 'held')))
      ORDER BY r.status = 'queued', r.no LIMIT 1`,
@@ -69,9 +71,13 @@ async function dueRun(tx: Tx, audienceNo: number): Promise<RunRow | undefined> {
   return rows[0] && readRun(tx, rows[0].no)
 }
 
-async function move(job: Job, run: RunRow | undefined): Promise<void> {
+async function move(found: Job, run: RunRow | undefined): Promise<void> {
+  const job = run && wantsHeal(found.audience, run) ? await heal(found, run) : found
   const { audience } = job
-  if (run || audience.deleteRequestedAt) await resolveOpen(job)
+  // Only a stop is due now.
+  const stops = audience.deleteRequestedAt !== null || audience.pausedAt !== null || run?.cancelRequestedAt
+  if (isHeldBack(audience) && !stops) return
+  if ((run || audience.deleteRequestedAt) && !isHeldBack(audience)) await resolveOpen(job)
   if (audience.deleteRequestedAt) throw new RunStops('remove')
   if (!run) return
   if (audience.pausedAt) throw new RunStops('pause')
@@ -136,10 +142,12 @@ async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<vo
     if (error instanceof Fenced || job.lease.signal.aborted) throw error
     if (!run) {
       if (error instanceof RunStops) return
+      if (error instanceof RunFails && error.missing) await noteMissing(job, error)
       return later(job, error)
     }
     if (error instanceof RunWaits) return wait(job, run, error.forMs, error.reason)
     if (error instanceof RunHolds) return hold(job, run, error.figures)
+    if (error instanceof RunFails && error.missing) return noteMissing(job, error, run)
     if (error instanceof RunFails) return end(job, run, 'failed', error.reason, 'error')
     if (error instanceof RunStops) return end(job, run, 'cancelled', null, error.wish === 'remove' ? 'deleting' : null)
     if (error instanceof DestinationError) return end(job, run, 'failed', reasonOf(error.failure), 'error')
@@ -148,6 +156,16 @@ async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<vo
     job.engine.log.error({ err: error, runId: run.id }, 'a run failed')
     return end(job, run, 'failed', { code: 'internal' }, 'error')
   }
+}
+
+/** The run that meets it ends; what follows is the owner's (C19). */
+function noteMissing(job: Job, { reason, missing }: RunFails, run?: RunRow): Promise<void> {
+  const { lease, audience } = job
+  return lease.fenced(run?.no ?? null, async (tx) => {
+    if (run) await endIn(tx, job, run, 'failed', reason)
+    await foundMissing(tx, audience.no, { ...reason, proven: missing === 'gone' && reason.code === 'audience_missing' })
+    job.audience = await readAudience(tx, audience.no)
+  })
 }
 
 const LATER_MS = 30_000 // nobody waits on this: a removal for privacy, or a deletion, that meets trouble

@@ -13,6 +13,7 @@ import { approve, deleteAudience, patch, pause, refresh, resume } from '../actio
 import { audienceJsonOf, audiencesJson } from '../audience-json.ts'
 import { type CheckedAudience, checkNew, invalid } from '../check-new.ts'
 import { createAudience } from '../create.ts'
+import { check, heal } from '../drift.ts'
 import { runsJson } from '../run-json.ts'
 import { findAudience, listAudiences } from '../store.ts'
 import { together } from '../together.ts'
@@ -165,6 +166,25 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
     { config: sync, schema: { tags, summary: 'Go on, with one run', params, response: { 200: Audience } } },
     (request, reply) =>
       idempotent(db, request, reply, async (tx) => ({ status: 200, body: await audienceJsonOf(tx, await resume(tx, request.params.id), destinations) })),
+  )
+
+  app.post(
+    '/v1/audiences/:id/check',
+    {
+      config: sync,
+      schema: { tags, summary: 'Look at the destination soon; `drift` then says what is not as it should be', params, response: { 202: Audience } },
+    },
+    (request, reply) =>
+      idempotent(db, request, reply, async (tx) => ({ status: 202, body: await audienceJsonOf(tx, await check(tx, request.params.id), destinations) })),
+  )
+
+  app.post(
+    '/v1/audiences/:id/heal',
+    {
+      config: sync,
+      schema: { tags, summary: 'Make a new audience in place of one that is missing or disabled there, and send everyone', params, response: { 202: Run } },
+    },
+    (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await heal(tx, request.params.id)) })),
   )
 
   app.post(
