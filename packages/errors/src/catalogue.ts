@@ -230,6 +230,11 @@ const audiences = {
   ),
   run_not_held: entry(409, 'No run of this audience is held', 'Nothing needs approval.'),
   run_finished: entry(409, 'The run has already ended', 'Start a new run with refresh.'),
+  normaliser_unknown: entry(
+    409,
+    'There is no such normaliser to look at',
+    'Use one of `versions`; where the destination has only one, there is nothing to compare.',
+  ),
   plan_stale: entry(409, 'What the plan rests on has changed', 'Make a new plan.'),
   plan_expired: entry(410, 'The plan has expired', 'Make a new plan.'),
 } as const

@@ -26,6 +26,7 @@ import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
 import { insightRoutes } from './routes/insight.ts'
 import { lookalikeRoutes } from './routes/lookalikes.ts'
+import { normaliserRoutes } from './routes/normalisers.ts'
 import { planRoutes, sweepPlans } from './routes/plans.ts'
 import { runRoutes } from './routes/runs.ts'
 import { checkSizes } from './size-check.ts'
@@ -83,7 +84,7 @@ export async function start(config: Config, { log, transport, tokens, destinatio
     },
   })
   const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sizes.healthy()] })
-  for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes]) routes(app, parts)
+  for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes, normaliserRoutes]) routes(app, parts)
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {
     name: NAME,

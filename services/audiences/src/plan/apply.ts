@@ -12,6 +12,7 @@ import { type AudienceRow, type RunRow, readAudience, readRun } from '@audience-
 import { eq } from 'drizzle-orm'
 import { refuseUnlessReady } from '../actions.ts'
 import { destinationAt } from '../destinations.ts'
+import { asSent } from '../normaliser.ts'
 import type { RouteParts } from '../routes/parts.ts'
 import { plan } from '../schema.ts'
 import { openRuns } from '../store.ts'
@@ -42,7 +43,7 @@ export async function comparePlan({ db, peers, destinations }: RouteParts, tenan
     return { planned, audience }
   })
   if (planned.runId) return { planId, audience, seen: null }
-  const { manifest } = destinationAt(destinations, audience.destination)
+  const { manifest } = await db.tenant(tenantId, (tx) => asSent(tx, destinationAt(destinations, audience.destination)))
   const seen = await look({ db, feed: peers.feed(tenantId, audience.behaviorId), manifest, signal }, audience)
   refuseIfStale(planned, seen)
   return { planId, audience, seen }

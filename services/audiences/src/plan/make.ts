@@ -16,6 +16,7 @@ import { RunHolds } from '@audience-sync/sync-engine/worker/endings'
 import { sql } from 'drizzle-orm'
 import { refuseUnlessReady } from '../actions.ts'
 import { destinationAt } from '../destinations.ts'
+import { asSent } from '../normaliser.ts'
 import type { Health } from '../peers.ts'
 import { quotasOf } from '../quota.ts'
 import type { RouteParts } from '../routes/parts.ts'
@@ -35,12 +36,11 @@ export type NewPlan = Omit<typeof plan.$inferInsert, 'id' | 'createdAt' | 'expir
 /** Everything but the row. Sends nothing; at most three people are decrypted. */
 export async function makePlan(parts: RouteParts, tenantId: string, audienceId: string, signal: AbortSignal): Promise<NewPlan> {
   const { db, peers, destinations } = parts
-  const audience = await db.tenant(tenantId, async (tx) => {
+  const { audience, destination } = await db.tenant(tenantId, async (tx) => {
     const row = await findAudience(tx, audienceId)
     await refuseUnlessReady(tx, row)
-    return row
+    return { audience: row, destination: await asSent(tx, destinationAt(destinations, row.destination)) }
   })
-  const destination = destinationAt(destinations, audience.destination)
   const { manifest } = destination
   const feed = peers.feed(tenantId, audience.behaviorId)
   const seen = await look({ db, feed, manifest, signal }, audience)

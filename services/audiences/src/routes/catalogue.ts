@@ -6,6 +6,7 @@ import type { App } from '@audience-sync/service/app'
 import { pageOf } from '@audience-sync/service/page'
 import { z } from 'zod'
 import { describe, destinationAt } from '../destinations.ts'
+import { asSent } from '../normaliser.ts'
 import { wordsOf } from '../reasons.ts'
 import { defaultCountryOf } from '../tenant-default.ts'
 import type { RouteParts } from './parts.ts'
@@ -32,8 +33,11 @@ export function catalogueRoutes(app: App, { db, destinations }: RouteParts): voi
       schema: { tags: ['Catalogue'], summary: 'The requests that would be sent; nothing is sent', params, body: PreviewRequest, response: { 200: Preview } },
     },
     async (request) => {
-      const destination = destinationAt(destinations, request.params.destination)
-      const country = await db.tenant(request.auth.tenantId, (tx) => defaultCountryOf(tx, request.auth.tenantId))
+      const known = destinationAt(destinations, request.params.destination)
+      const { destination, country } = await db.tenant(request.auth.tenantId, async (tx) => ({
+        destination: await asSent(tx, known),
+        country: await defaultCountryOf(tx, request.auth.tenantId),
+      }))
       const { requests, members } = previewRequests(destination, { ...request.body, defaultCountry: country ?? undefined })
       return {
         requests: requests.map((one) => ({ ...one, headers: { ...one.headers } })),

@@ -11,6 +11,7 @@ import { and, desc, eq, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import { destinationAt } from '../destinations.ts'
 import { explain } from '../explain.ts'
+import { asSent } from '../normaliser.ts'
 import { quotasOf, usersOf } from '../quota.ts'
 import { wordsOf } from '../reasons.ts'
 import { findAudience } from '../store.ts'
@@ -61,9 +62,9 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
     },
     async ({ auth: { tenantId }, params: { id, customerId } }) => {
       const audience = await db.tenant(tenantId, (tx) => findAudience(tx, id))
-      const { manifest } = destinationAt(destinations, audience.destination)
+      const destination = destinationAt(destinations, audience.destination)
       const known = await peers.explain(tenantId, audience.behaviorId, customerId, audience.transformations as Transformation[])
-      return db.tenant(tenantId, (tx) => explain(tx, audience, manifest, customerId, known))
+      return db.tenant(tenantId, async (tx) => explain(tx, audience, (await asSent(tx, destination)).manifest, customerId, known))
     },
   )
 
