@@ -15,6 +15,8 @@ export function engineBrake(stage: Stage): void {
       const { client, audienceId, behavior, externalId, look } = await filled(stage, 'brake', SIZE, BRAKE)
       await members(client, behavior, people(0, SIZE).map(leaves))
       const seq = await lastSeq(twin)
+      const plan = await client.post(`/v1/audiences/${audienceId}/plan`)
+      expect(plan).toMatchObject({ held: true, hold: { removals: SIZE, size: SIZE }, counts: { remove: SIZE } })
       const { id } = await refresh(client, audienceId)
       const held = await waitRun(client, id, ['held'])
       expect(held).toMatchObject({ hold: { removals: SIZE, size: SIZE, before: 0, sharePercent: 30, minimum: 10 }, counts: { planned: 0 } })

@@ -4,7 +4,7 @@ import { ingest, members, refresh, waitRun } from '@audience-sync/testing/conduc
 import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
 import { addUp, filled } from './engine.ts'
-import { customer, farRows, joins, leaves, people, rowsOf } from './people.ts'
+import { customer, farRows, joins, leaves, people, person, rowsOf } from './people.ts'
 import type { Stage } from './stage.ts'
 
 const SIZE = 20
@@ -40,12 +40,13 @@ export function engineFaults(stage: Stage): void {
 
     test('5 Control: throttled in the middle of a run, the audience is rate limited until a time, and then goes on by itself', async () => {
       const { twin } = stage.system
-      const { client, audienceId, externalId, uploads, look } = await moving('throttled')
+      const { client, audienceId, externalId, uploads, look, explain } = await moving('throttled')
       await twin.fault({ match: { ...uploads, method: 'POST' }, kind: 'throttle', delayMs: 8_000 })
       const { id } = await refresh(client, audienceId)
       const waiting = await waitRun(client, id, ['waiting'])
       expect(waiting.waitingFor).toMatchObject({ code: 'platform_throttled', until: expect.any(String), solution: expect.any(String) })
       addUp(waiting)
+      expect(await explain(person(SIZE).customerId)).toMatchObject({ state: 'planned', operation: 'add', runId: id, next: 'none' })
       expect(await look()).toMatchObject({ status: 'rate_limited', statusReason: { code: 'platform_throttled', until: expect.any(String) } })
       expect(await waitRun(client, id)).toMatchObject({ status: 'completed', counts: COUNTS })
       expect(await farRows(twin, externalId)).toEqual(rowsOf(DESIRED))

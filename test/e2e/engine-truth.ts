@@ -7,6 +7,7 @@ import { customer, farRows, joins, leaves, people, person, rowsOf } from './peop
 import type { Stage } from './stage.ts'
 
 const SIZE = 20
+const REFUSED = 12 // so many that Meta says 412, "many invalid entries", until the next upload
 const NDJSON = 'application/x-ndjson'
 
 export function engineTruth(stage: Stage): void {
@@ -52,29 +53,29 @@ export function engineTruth(stage: Stage): void {
     test('1 Three-stage truth: the refused are told by reason, in pages and as NDJSON, and retry-rejected brings them', async () => {
       const { twin } = stage.system
       const { client, audienceId, behavior, externalId, uploads, explain } = await filled(stage, 'refusals', SIZE)
-      await ingest(client, people(SIZE, SIZE + 10).map(customer))
-      await members(client, behavior, people(SIZE, SIZE + 10).map(joins))
-      await twin.fault({ match: { ...uploads, method: 'POST' }, kind: 'reject_rows', rows: 3 })
+      await ingest(client, people(SIZE, SIZE + 30).map(customer))
+      await members(client, behavior, people(SIZE, SIZE + 30).map(joins))
+      await twin.fault({ match: { ...uploads, method: 'POST' }, kind: 'reject_rows', rows: REFUSED })
       const run = await waitRun(client, (await refresh(client, audienceId)).id)
       addUp(run)
-      expect(run).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 10, added: 7, applied: 7, rejected: 3 } })
+      expect(run).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 30, added: 18, applied: 18, rejected: REFUSED } })
 
       const path = `/v1/runs/${run.id}/rejections`
       const { data } = await client.get(`${path}?code=platform_rejected_row`)
-      expect(data).toHaveLength(3)
+      expect(data).toHaveLength(REFUSED)
       expect(data[0]).toMatchObject({ attempts: 1, attemptsAtMost: expect.any(Number), nextAttempt: expect.any(String), platform: expect.any(Object) })
       expect((await client.get(`${path}?code=consent_denied`)).data).toEqual([])
-      const first = await client.get(`${path}?limit=2`)
-      const second = await client.get(`${path}?limit=2&cursor=${first.nextCursor}`)
-      expect([first.data.length, second.data.length, second.nextCursor]).toEqual([2, 1, null])
+      const first = await client.get(`${path}?limit=10`)
+      const second = await client.get(`${path}?limit=10&cursor=${first.nextCursor}`)
+      expect([first.data.length, second.data.length, second.nextCursor]).toEqual([10, 2, null])
       const lines = await client.ask('GET', path, undefined, { headers: { accept: NDJSON } })
       expect(lines.headers.get('content-type')).toContain(NDJSON)
       expect(linesOf(lines.body).map(({ customerId }) => customerId)).toEqual(data.map(({ customerId }: Json) => customerId))
       expect(await explain(data[0].customerId)).toMatchObject({ state: 'rejected', reason: { code: 'platform_rejected_row' }, runId: run.id })
 
       const retried = await waitRun(client, (await client.post(`/v1/runs/${run.id}/retry-rejected`)).id)
-      expect(retried).toMatchObject({ trigger: 'retry', status: 'completed', counts: { planned: 3, accepted: 3, rejected: 0 } })
-      expect(await farRows(twin, externalId)).toEqual(rowsOf(people(0, SIZE + 10)))
+      expect(retried).toMatchObject({ trigger: 'retry', status: 'completed', counts: { planned: REFUSED, accepted: REFUSED, rejected: 0 } })
+      expect(await farRows(twin, externalId)).toEqual(rowsOf(people(0, SIZE + 30)))
       expect((await explain(data[0].customerId)).state).toBe('applied')
     })
 
