@@ -43,7 +43,7 @@ export interface QuotaDefinition {
   readonly scope: 'account' | 'installation'
   /** Points that a call costs. 0 for both: only the platform counts it, in percent. */
   readonly cost: { readonly read: number; readonly write: number }
-  /** Points, by the account's tier (`''`: no tier known), falling linearly to zero over `decaySeconds`. */
+  /** Points, by the account's tier (`''`: no tier known), each counted for `decaySeconds` after its call. */
   readonly capacity: Readonly<Record<string, number>>
   readonly decaySeconds: number
   /** Points that each audience of the account adds to the capacity, up to `most` in all. */

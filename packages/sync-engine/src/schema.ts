@@ -502,9 +502,8 @@ export const quota = pgTable(
     /** The account's external id, '' for the installation, or a tenant's UUID: what it has out of the installation's. */
     scope: text('scope').notNull(),
     capacity: doublePrecision('capacity').notNull(),
-    /** Points used as of `asOf`; they fall linearly to zero over the quota's decay. */
-    level: doublePrecision('level').notNull().default(0),
-    asOf: at('as_of').notNull().defaultNow(),
+    /** Points that are out, and when they come back: `Spent` of pure/pace.ts. */
+    spent: jsonb('spent').notNull().default([]),
     /** The platform's own percentage, last heard. */
     percent: doublePrecision('percent'),
     /** That figure passed 80 % and has not been below 60 % since. */

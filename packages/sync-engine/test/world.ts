@@ -21,7 +21,7 @@ import { destinationNo } from '../src/connector.ts'
 import { runCounts } from '../src/counts.ts'
 import type { EngineOptions } from '../src/options.ts'
 import type { Feed } from '../src/peers.ts'
-import { requestRun } from '../src/requests.ts'
+import { requestRun, type Trigger } from '../src/requests.ts'
 import { createSealer } from '../src/sealer.ts'
 import { settleOne } from '../src/settle.ts'
 import { databaseTime, type LimiterClock } from '../src/store/limiter.ts'
@@ -45,6 +45,8 @@ const ALL = purposeBit('ads') | purposeBit('ads_ldu') | purposeBit('crm')
 /** A behavior in memory that keeps the contract of the change feed. */
 export class Behavior {
   readonly people = new Map<number, Member>()
+  /** A change makes a new person: what was made of one holds. */
+  readonly #rows = new WeakMap<Member, FeedRow>()
   readonly log: { readonly xid: number; readonly no: number }[] = []
   readonly suppressed: SuppressionRow[] = []
   readonly tenantId: string
@@ -81,9 +83,13 @@ export class Behavior {
   row(no: number): FeedRow {
     const person = this.people.get(no)
     if (!person) return [no, 0, 0, 0, '']
+    const known = this.#rows.get(person)
+    if (known) return known
     const { groups: usable, unusable } = usableGroups(person.identifiers)
     const groups = usable | (unusable.length > 0 ? UNREAD_BIT : 0)
-    return [no, person.member ? 1 : 0, person.allowed, groups, fingerprints(person.identifiers, groups)]
+    const row: FeedRow = [no, person.member ? 1 : 0, person.allowed, groups, fingerprints(person.identifiers, groups)]
+    this.#rows.set(person, row)
+    return row
   }
 
   get horizon() {
@@ -176,7 +182,9 @@ export interface SidedWorld {
   /** What was reported of the token. */
   readonly reports: string[]
   /** Asks for a run as `audiences` does. */
-  request(mode?: 'incremental' | 'full'): Promise<number>
+  request(mode?: 'incremental' | 'full', audienceNo?: number, trigger?: Trigger): Promise<number>
+  /** Another audience of the same account and behavior; answers its number. */
+  addAudience(schedule?: Readonly<Record<string, unknown>>): Promise<number>
   /** Works until nothing is due. */
   work(): Promise<void>
   /** One claim, and what is due under it. */
@@ -221,11 +229,13 @@ export interface WorldOptions {
   readonly clock?: LimiterClock
   /** The portfolio of the account, where connections knows one. */
   readonly businessId?: string
+  /** What the connection says of the account's tier; the large one unless given. */
+  readonly tier?: string | null
 }
 
 /** Meta's world. */
 export async function makeWorld(options: WorldOptions = {}): Promise<World> {
-  const side = await metaSide(options.twin)
+  const side = await metaSide(options.twin, options.tier)
   const { twin } = side
   return Object.assign(await worldAround(side, options), {
     twin,
@@ -321,30 +331,37 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
     random: () => 0.5,
     clock: options.clock ?? databaseTime,
   }
-  const audienceNo = await admin.tenant(tenantId, async (tx) => {
+  const tenantNo = await admin.tenant(tenantId, async (tx) => {
     const tenant = await tx.query<{ no: number }>('INSERT INTO tenant (id) VALUES ($1) RETURNING no', [tenantId])
-    const { rows } = await tx.query<{ no: number }>(
-      `INSERT INTO audience (id, tenant_id, tenant_no, destination, destination_no, behavior_id, connection_id, account_id, account_external_id, name, purpose, schedule, identifiers,
-         retry_policy, brake, minimum_size, settings, status)
-       VALUES ($1, $2, $3, $12, $4, $5, $6, $7, $8, 'Comfort Seekers', 'targeting', '{"frequency":"manual"}', $9, '{}', $10, $11, $13, 'pending') RETURNING no`,
-      [
-        randomUUID(),
-        tenantId,
-        tenant.rows[0]?.no,
-        no,
-        randomUUID(),
-        randomUUID(),
-        randomUUID(),
-        side.accountExternalId,
-        options.identifiers ?? ['email', 'phone'],
-        JSON.stringify(options.brake ?? { sharePercent: 30, minimum: 100 }),
-        options.minimumSize ?? 0,
-        id,
-        JSON.stringify(options.settings ?? {}),
-      ],
-    )
-    return rows[0]?.no ?? 0
+    return tenant.rows[0]?.no ?? 0
   })
+  const accountId = randomUUID()
+  const addAudience = (schedule: Readonly<Record<string, unknown>> = { frequency: 'manual' }) =>
+    admin.tenant(tenantId, async (tx) => {
+      const { rows } = await tx.query<{ no: number }>(
+        `INSERT INTO audience (id, tenant_id, tenant_no, destination, destination_no, behavior_id, connection_id, account_id, account_external_id, name, purpose, schedule, identifiers,
+         retry_policy, brake, minimum_size, settings, status)
+       VALUES ($1, $2, $3, $12, $4, $5, $6, $7, $8, 'Comfort Seekers', 'targeting', $14, $9, '{}', $10, $11, $13, 'pending') RETURNING no`,
+        [
+          randomUUID(),
+          tenantId,
+          tenantNo,
+          no,
+          randomUUID(),
+          randomUUID(),
+          accountId,
+          side.accountExternalId,
+          options.identifiers ?? ['email', 'phone'],
+          JSON.stringify(options.brake ?? { sharePercent: 30, minimum: 100 }),
+          options.minimumSize ?? 0,
+          id,
+          JSON.stringify(options.settings ?? {}),
+          JSON.stringify(schedule),
+        ],
+      )
+      return rows[0]?.no ?? 0
+    })
+  const audienceNo = await addAudience()
   const stopping = new AbortController()
   const world: SidedWorld = {
     database,
@@ -354,12 +371,13 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
     tenantId,
     hooks,
     reports,
-    request: (mode = 'incremental') =>
+    addAudience,
+    request: (mode = 'incremental', of = audienceNo, trigger = 'api') =>
       admin.tenant(tenantId, async (tx) => {
         const { rows } = await tx.query('SELECT no, id, tenant_id AS "tenantId", destination, destination_no AS "destinationNo" FROM audience WHERE no = $1', [
-          audienceNo,
+          of,
         ])
-        return (await requestRun(tx, { audience: rows[0], trigger: 'api', mode })).no
+        return (await requestRun(tx, { audience: rows[0], trigger, mode })).no
       }),
     async work() {
       while (await world.workOnce());

@@ -1,11 +1,12 @@
 /**
- * The buckets of one account as the limiter keeps them, drained to now (R5), with who uses them and how long they last. Rates come
+ * The buckets of one account as the limiter keeps them (R5), with who uses them and how long they last. Rates come
  * from the calls that were made. The account is the caller's to have checked.
  */
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Quota } from '@audience-sync/contracts/rest/audiences'
 import type { Tx } from '@audience-sync/db/database'
 import type { Manifest, QuotaDefinition } from '@audience-sync/destination-kit/contract'
+import { levelOf, type Spent } from '@audience-sync/sync-engine/pure/pace'
 import { capacityOf, scopeOf } from '@audience-sync/sync-engine/store/limiter'
 import type { z } from 'zod'
 
@@ -17,8 +18,7 @@ interface Bucket {
   readonly quota: string
   readonly scope: string
   readonly capacity: number
-  readonly level: number
-  readonly age: number
+  readonly spent: Spent
   readonly percent: number | null
   readonly low: boolean
   readonly blocked_until: Date | null
@@ -34,7 +34,7 @@ type Shown = z.output<typeof Quota>
 
 export async function quotasOf(tx: Tx, manifest: Manifest, accountExternalId: string): Promise<Shown['quotas']> {
   const { rows } = await tx.query<Bucket>(
-    `SELECT quota, scope, capacity, level, extract(epoch FROM now() - as_of)::float8 AS age, percent, low, tier,
+    `SELECT quota, scope, capacity, spent, percent, low, tier,
        CASE WHEN blocked_until > now() THEN blocked_until END AS blocked_until
      FROM quota WHERE destination_no = (SELECT no FROM destination WHERE id = $1) AND scope IN ($2, '')`,
     [manifest.id, accountExternalId],
@@ -44,8 +44,7 @@ export async function quotasOf(tx: Tx, manifest: Manifest, accountExternalId: st
   return manifest.quotas.map((definition) => {
     const bucket = rows.find(({ quota, scope }) => quota === definition.id && scope === scopeOf(definition, accountExternalId))
     const capacity = bucket?.capacity ?? capacityOf(definition, null)
-    const drained = bucket ? bucket.level - (capacity * bucket.age) / definition.decaySeconds : 0
-    const used = Math.max(0, Math.round(drained * 10) / 10)
+    const used = Math.round(levelOf(bucket?.spent ?? [], now.getTime()) * 10) / 10
     return {
       id: definition.id,
       scope: definition.scope,
@@ -62,7 +61,7 @@ export async function quotasOf(tx: Tx, manifest: Manifest, accountExternalId: st
   })
 }
 
-/** Points come back evenly while they are used: only what is used faster than that lessens them. */
+/** In the long run points come back as evenly as they are used: only what is used faster than that lessens them. */
 export function forecast(
   { cost, decaySeconds }: Pick<QuotaDefinition, 'cost' | 'decaySeconds'>,
   capacity: number,

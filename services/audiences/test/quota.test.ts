@@ -23,12 +23,14 @@ test('use, head-room, forecast at the rate of the last minutes, and the audience
   await calls('Quiet', 'GET', 30, '50 minutes')
   await calls('Elsewhere', 'POST', 500, '1 minute')
   await rig.database.admin(
-    `INSERT INTO sync.quota (destination_no, quota, scope, capacity, level, percent, low) SELECT no, 'api_score', '4711', 60, 30, 83, true FROM sync.destination WHERE id = 'meta'`,
+    `INSERT INTO sync.quota (destination_no, quota, scope, capacity, spent, percent, low)
+     SELECT no, 'api_score', '4711', 60, jsonb_build_array(jsonb_build_array(extract(epoch FROM now()) * 1000 + 100000, 30), jsonb_build_array(0, 7)), 83, true
+     FROM sync.destination WHERE id = 'meta'`,
   )
   const { body } = await rig.call('GET', `/v1/accounts/${accountId}/quota`)
   const [score, useCase] = body.quotas
   expect(score).toMatchObject({ id: 'api_score', capacity: 60, low: true, platformPercent: 83, forecast: { perHour: 1080 } })
-  expect(score.used).toBeLessThanOrEqual(30)
+  expect(score.used).toBe(30)
   expect(score.headRoom).toBeCloseTo(60 - score.used)
   // 0.3 points a second are used, 0.2 come back, at least 30 are left.
   expect(Date.parse(score.forecast.goneAt) - Date.now()).toBeGreaterThan(290_000)

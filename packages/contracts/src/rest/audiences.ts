@@ -212,7 +212,7 @@ export const Quota = z
         id: z.string(),
         scope: z.enum(['account', 'installation']),
         capacity: z.number(),
-        used: z.number().meta({ description: 'as we count; it falls to zero over `decaySeconds`' }),
+        used: z.number().meta({ description: 'as we count; each point comes back `decaySeconds` after its call' }),
         headRoom: z.number().meta({ description: 'points that are left now' }),
         decaySeconds: z.int(),
         forecast: z

@@ -12,7 +12,7 @@
  * 3. *Turns.* Where points are scarce, and somebody else of the account waits, a run gives way after ten calls and joins the line anew,
  *    with the full slack. It goes on where it was.
  */
-import { SLOW, usable } from './pace.ts'
+import { type Limit, levelOf, SLOW, type Spent, spend, waitFor } from './pace.ts'
 
 const SECOND_MS = 1_000
 const HOUR_MS = 3_600_000
@@ -50,11 +50,12 @@ export interface Waiting {
   readonly calls: number
 }
 
-/** Points of one quota that bounds an account's writes. */
-export interface Points {
-  readonly capacity: number
-  readonly decaySeconds: number
+/** One quota that bounds an account's writes. */
+export interface Points extends Limit {
+  readonly spent: Spent
+  /** Of them, those out now. */
   readonly level: number
+  /** Of one call. */
   readonly cost: number
 }
 
@@ -117,42 +118,35 @@ export interface Forecast {
  * run at a time, and without the gaps above three quarters of the capacity: what several runs at once, or the pace, change in it is
  * less than what the estimate of the calls does.
  */
-export function forecast(
-  runs: readonly Waiting[],
-  account: { readonly points: readonly Points[]; readonly blockedMs: number },
-  callMs: number,
-  now: number,
-): Forecast[] {
+export function forecast(runs: readonly Waiting[], account: Pick<AccountNow, 'points' | 'waitMs'>, callMs: number, now: number): Forecast[] {
   const left = runs.map((run) => ({ run, calls: Math.max(1, run.calls), startsAt: Number.NaN }))
   const ended: Forecast[] = []
-  const levels = account.points.map(({ level }) => level)
-  const rate = ({ capacity, decaySeconds }: Points) => capacity / (decaySeconds * SECOND_MS)
-  let at = now
-  const pass = (to: number) => {
-    for (const [i, points] of account.points.entries()) levels[i] = Math.max(0, (levels[i] ?? 0) - rate(points) * (to - at))
-    at = to
+  let points = account.points
+  let at = now + (runs.length > 0 ? account.waitMs : 0)
+  const call = () => {
+    at += Math.max(0, ...points.map((one) => waitFor({ ...one, now: at, blockedMs: 0, pacedMs: 0 }, one.cost)))
+    points = points.map((one) => {
+      const spent = spend(one.spent, one.cost, at, one.decaySeconds)
+      return { ...one, spent, level: levelOf(spent, at) }
+    })
   }
-  if (account.blockedMs > 0 && runs.length > 0) pass(now + account.blockedMs)
   while (left.length > 0) {
-    const here = left.filter(({ run }) => (run.gaveWayAt ?? run.requestedAt) <= at)
-    if (here.length === 0) {
-      pass(Math.min(...left.map(({ run }) => run.gaveWayAt ?? run.requestedAt)))
+    const here = left.filter(({ run }) => run.requestedAt <= at)
+    const [next] = here.toSorted((a, b) => placeIn(a.run, points) - placeIn(b.run, points) || a.run.audienceNo - b.run.audienceNo)
+    if (!next) {
+      at = Math.min(...left.map(({ run }) => run.requestedAt))
       continue
     }
-    const [next] = here.toSorted((a, b) => placeIn(a.run, account.points) - placeIn(b.run, account.points) || a.run.audienceNo - b.run.audienceNo)
-    if (!next) break
     for (let i = 0; i < TURN_CALLS && next.calls > 0; i += 1) {
-      const waits = account.points.map((points, p) => ((levels[p] ?? 0) + points.cost - usable(points.capacity, points.cost)) / rate(points))
-      pass(at + Math.max(0, ...waits))
+      call()
       if (Number.isNaN(next.startsAt)) next.startsAt = at
-      for (const [p, { cost }] of account.points.entries()) levels[p] = (levels[p] ?? 0) + cost
-      pass(at + callMs)
+      at += callMs
       next.calls -= 1
     }
     if (next.calls === 0) {
       left.splice(left.indexOf(next), 1)
       ended.push({ audienceNo: next.run.audienceNo, startsAt: next.startsAt, endsAt: at })
-    } else if (isScarce(account.points.map((points, p) => ({ ...points, level: levels[p] ?? 0 })))) next.run = { ...next.run, gaveWayAt: at }
+    } else if (isScarce(points)) next.run = { ...next.run, gaveWayAt: at }
   }
   return ended
 }

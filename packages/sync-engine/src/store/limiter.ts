@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Tx } from '@audience-sync/db/database'
 import type { QuotaDefinition, Usage } from '@audience-sync/destination-kit/contract'
-import { type Bucket, drained, gapAfter, levelSaid, type Share, SLOW, waitFor } from '../pure/pace.ts'
+import { type Bucket, gapAfter, heard, levelOf, type Share, SLOW, type Spent, spend, waitFor } from '../pure/pace.ts'
 
 const LOW_PERCENT = 80 // told from here, in time to spread what is left …
 const ROOM_PERCENT = 60 // … and once only until there was room again: use swings by some percent with each call
@@ -44,10 +44,10 @@ export function capacityOf({ capacity, perAudience }: QuotaDefinition, tier: str
 const concerning = (quotas: readonly QuotaDefinition[], kind: 'read' | 'write'): QuotaDefinition[] =>
   quotas.filter(({ cost }) => cost[kind] > 0 || cost.read + cost.write === 0)
 
-/** Everything of the row but the key. `elapsed` in seconds, `blocked` and `paced` in milliseconds. */
+/** Everything of the row but the key. `now` in milliseconds since 1970, on the limiter's clock; `blocked` and `paced` in milliseconds from then. */
 interface Row {
-  readonly level: number
-  readonly elapsed: number
+  readonly spent: Spent
+  readonly now: number
   readonly blocked: number
   readonly paced: number
   readonly tier: string | null
@@ -61,9 +61,9 @@ type Key = readonly [destinationNo: number, quota: string, scope: string, aheadM
 /** Locks the row, which is made if it is not there. The tier that is named is kept: until one is, the smallest is assumed. */
 async function locked(tx: Tx, key: Key, tier: string | null, capacity: number): Promise<Row> {
   const { rows } = await tx.query<Row>(
-    `INSERT INTO quota (destination_no, quota, scope, capacity, tier, as_of) VALUES ($1, $2, $3, $6, $5, ${NOW})
+    `INSERT INTO quota (destination_no, quota, scope, capacity, tier) VALUES ($1, $2, $3, $6, $5)
      ON CONFLICT (destination_no, quota, scope) DO UPDATE SET tier = coalesce($5, quota.tier)
-     RETURNING level, tier, low, greatest(0, extract(epoch FROM ${NOW} - as_of))::float8 AS elapsed,
+     RETURNING spent, tier, low, floor(extract(epoch FROM ${NOW}) * 1000)::float8 AS now,
        coalesce(greatest(0, extract(epoch FROM blocked_until - ${NOW})) * 1000, 0)::float8 AS blocked,
        coalesce(greatest(0, extract(epoch FROM paced_until - ${NOW})) * 1000, 0)::float8 AS paced`,
     [...key, tier, capacity],
@@ -84,51 +84,74 @@ async function audiencesOf(tx: Tx, accountId: string): Promise<number> {
   return rows[0]?.n ?? 0
 }
 
-/**
- * Takes the points of one call from every quota that it costs, all or none, or answers how many milliseconds to wait; 0: taken. A
- * quota that counts without us (cost 0) is only looked at. Quotas are locked in the manifest's order.
- */
-export async function take(tx: Tx, quotas: readonly QuotaDefinition[], caller: Caller, kind: 'read' | 'write'): Promise<{ waitMs: number; quota: string }> {
+interface Taking {
+  readonly key: Key
+  readonly cost: number
+  readonly bucket: Bucket
+  /** Of the tenant, where the quota is the installation's. */
+  readonly share: (Share & { readonly key: Key }) | undefined
+}
+
+async function takingsOf(tx: Tx, quotas: readonly QuotaDefinition[], caller: Caller, kind: 'read' | 'write'): Promise<Taking[]> {
   const { destinationNo, tenantId, accountId, accountExternalId, aheadMs } = caller
-  const takings: { key: Key; cost: number; bucket: Bucket; shareKey: Key | null; share: Share | undefined }[] = []
+  const takings: Taking[] = []
   for (const definition of concerning(quotas, kind)) {
+    const { id, scope, decaySeconds } = definition
     const cost = definition.cost[kind]
-    const key: Key = [destinationNo, definition.id, scopeOf(definition, accountExternalId), aheadMs]
-    const row = await locked(tx, key, caller.tier, capacityOf(definition, caller.tier))
-    const capacity = await capacityFor(tx, definition, row.tier, accountId)
-    const { decaySeconds } = definition
-    const level = drained(row.level, capacity, decaySeconds, row.elapsed)
-    const bucket = { capacity, decaySeconds, level, blockedMs: row.blocked, pacedMs: row.paced }
-    const shared = definition.scope === 'installation' && cost > 0
-    const shareKey: Key | null = shared ? [destinationNo, definition.id, tenantId, aheadMs] : null
-    takings.push({ key, cost, bucket, shareKey, share: shareKey ? await shareOf(tx, shareKey, bucket) : undefined })
+    const key: Key = [destinationNo, id, scopeOf(definition, accountExternalId), aheadMs]
+    const { spent, now, tier, blocked, paced } = await locked(tx, key, caller.tier, capacityOf(definition, caller.tier))
+    const capacity = await capacityFor(tx, definition, tier, accountId)
+    const bucket = { capacity, decaySeconds, spent, now, blockedMs: blocked, pacedMs: paced }
+    const shared = scope === 'installation' && cost > 0
+    takings.push({ key, cost, bucket, share: shared ? await shareOf(tx, [destinationNo, id, tenantId, aheadMs], bucket) : undefined })
   }
-  let slowest = { waitMs: 0, quota: '' }
+  return takings
+}
+
+/** `waitMs` 0: taken. Else until one call may go, and until a whole turn may: `calls` of them, as far as the bucket holds them. */
+export interface Taken {
+  readonly waitMs: number
+  readonly turnMs: number
+  /** Whose points are missing. */
+  readonly quota: string
+}
+
+/**
+ * Takes the points of one call from every quota that it costs, all or none. A quota that counts without us (cost 0) is only looked at.
+ * Quotas are locked in the manifest's order.
+ */
+export async function take(tx: Tx, quotas: readonly QuotaDefinition[], caller: Caller, kind: 'read' | 'write', calls = 1): Promise<Taken> {
+  const takings = await takingsOf(tx, quotas, caller, kind)
+  const waits = takings.map(({ key, cost, bucket, share }) => ({
+    quota: key[1],
+    waitMs: waitFor(bucket, cost, share),
+    turnMs: waitFor(bucket, cost, share, calls),
+  }))
+  const slowest = waits.reduce((a, b) => (b.waitMs > a.waitMs ? b : a), { quota: '', waitMs: 0, turnMs: 0 })
+  if (slowest.waitMs > 0) return { ...slowest, turnMs: Math.max(...waits.map(({ turnMs }) => turnMs)) }
   for (const { key, cost, bucket, share } of takings) {
-    const waitMs = waitFor(bucket, cost, share)
-    if (waitMs > slowest.waitMs) slowest = { waitMs, quota: key[1] }
-  }
-  if (slowest.waitMs > 0) return slowest
-  for (const { key, cost, bucket, shareKey, share } of takings) {
     if (cost === 0) continue
-    const level = bucket.level + cost
-    await set(tx, key, bucket.capacity, level, gapAfter({ ...bucket, level }, cost))
-    if (shareKey && share) await set(tx, shareKey, bucket.capacity, share.level + cost, 0)
+    const { now, decaySeconds, capacity } = bucket
+    const spent = spend(bucket.spent, cost, now, decaySeconds)
+    await set(tx, key, capacity, spent, gapAfter(bucket, levelOf(spent, now), cost))
+    if (share) await set(tx, share.key, capacity, spend(share.spent, cost, now, decaySeconds), 0)
   }
   return slowest
 }
 
-const set = (tx: Tx, key: Key, capacity: number, level: number, gapMs: number): Promise<unknown> =>
-  tx.query(
-    `UPDATE quota SET capacity = $5, level = $6, as_of = ${NOW}, paced_until = CASE WHEN $7::float8 > 0 THEN ${NOW} + $7 * interval '1 millisecond' END WHERE ${KEY}`,
-    [...key, capacity, level, gapMs],
-  )
+const set = (tx: Tx, key: Key, capacity: number, spent: Spent, gapMs: number): Promise<unknown> =>
+  tx.query(`UPDATE quota SET capacity = $5, spent = $6, paced_until = CASE WHEN $7::float8 > 0 THEN ${NOW} + $7 * interval '1 millisecond' END WHERE ${KEY}`, [
+    ...key,
+    capacity,
+    JSON.stringify(spent),
+    gapMs,
+  ])
 
 /** What the tenant has out of the installation's bucket, and how many want some; counted only where points are scarce. */
-async function shareOf(tx: Tx, key: Key, bucket: Bucket): Promise<Share> {
-  const { level, elapsed } = await locked(tx, key, null, bucket.capacity)
-  const tenants = bucket.level < SLOW * bucket.capacity ? 1 : 1 + (await otherTenants(tx, key[0], key[2]))
-  return { level: drained(level, bucket.capacity / tenants, bucket.decaySeconds, elapsed), tenants }
+async function shareOf(tx: Tx, key: Key, { spent, now, capacity }: Bucket): Promise<Share & { readonly key: Key }> {
+  const own = await locked(tx, key, null, capacity)
+  const tenants = levelOf(spent, now) < SLOW * capacity ? 1 : 1 + (await otherTenants(tx, key[0], key[2]))
+  return { key, spent: own.spent, tenants }
 }
 
 /** Who has work that may be done, or that waits for points. */
@@ -146,7 +169,7 @@ type Heeding = Pick<Caller, 'destinationNo' | 'accountExternalId' | 'aheadMs'> &
 /** Nobody calls in this scope for so long. */
 export async function block(tx: Tx, definition: QuotaDefinition, { destinationNo, accountExternalId, aheadMs }: Heeding, forMs: number): Promise<void> {
   await tx.query(
-    `INSERT INTO quota (destination_no, quota, scope, capacity, as_of, blocked_until) VALUES ($1, $2, $3, $5, ${NOW}, ${NOW} + $6 * interval '1 millisecond')
+    `INSERT INTO quota (destination_no, quota, scope, capacity, blocked_until) VALUES ($1, $2, $3, $5, ${NOW} + $6 * interval '1 millisecond')
      ON CONFLICT (destination_no, quota, scope) DO UPDATE SET blocked_until = greatest(quota.blocked_until, excluded.blocked_until)`,
     [destinationNo, definition.id, scopeOf(definition, accountExternalId), aheadMs, capacityOf(definition, null), forMs],
   )
@@ -169,17 +192,6 @@ export async function blockedFor(
   return Math.ceil(rows[0]?.ms ?? 0)
 }
 
-/** How long the points of so many calls take to come back, where they come back slowest. */
-export async function turnMs(tx: Tx, quotas: readonly QuotaDefinition[], caller: Heeding, kind: 'read' | 'write', calls: number): Promise<number> {
-  const waits: number[] = [0]
-  for (const definition of quotas) {
-    const key: Key = [caller.destinationNo, definition.id, scopeOf(definition, caller.accountExternalId), caller.aheadMs]
-    const capacity = await capacityFor(tx, definition, (await locked(tx, key, null, capacityOf(definition, null))).tier, caller.accountId ?? null)
-    waits.push((calls * definition.cost[kind] * definition.decaySeconds * 1_000) / capacity)
-  }
-  return Math.ceil(Math.max(...waits))
-}
-
 /** What an answer's headers said. Answers whether the quota has just become low. */
 export async function heed(tx: Tx, definition: QuotaDefinition, caller: Heeding, { percent, tier, regainAfterMs = 0 }: Usage): Promise<boolean> {
   const { destinationNo, accountExternalId, aheadMs } = caller
@@ -189,8 +201,14 @@ export async function heed(tx: Tx, definition: QuotaDefinition, caller: Heeding,
   const low = percent >= (row.low ? ROOM_PERCENT : LOW_PERCENT)
   const cost = Math.max(definition.cost.read, definition.cost.write)
   const blocks = regainAfterMs > 0
-  const level = levelSaid(drained(row.level, capacity, definition.decaySeconds, row.elapsed), capacity, percent, blocks, cost)
-  await tx.query(`UPDATE quota SET capacity = $5, percent = $6, low = $7, level = $8, as_of = ${NOW} WHERE ${KEY}`, [...key, capacity, percent, low, level])
+  const spent = heard(row.spent, { capacity, decaySeconds: definition.decaySeconds }, row.now, percent, blocks, cost)
+  await tx.query(`UPDATE quota SET capacity = $4, percent = $5, low = $6, spent = $7 WHERE ${KEY}`, [
+    ...key.slice(0, 3),
+    capacity,
+    percent,
+    low,
+    JSON.stringify(spent),
+  ])
   if (blocks) await block(tx, definition, caller, regainAfterMs)
   return low && !row.low
 }

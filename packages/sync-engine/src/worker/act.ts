@@ -29,6 +29,8 @@ export interface Acting {
   readonly run: RunRow
   readonly feed: Feed
   readonly pages: PageReader
+  /** People to say something about, as counted before. */
+  readonly expected: number
   /** Below the minimum: additions are withheld (C14). */
   readonly withholdAdditions: boolean
   /** A plan is applied: whoever changed after it is left to the next run. */
@@ -39,7 +41,7 @@ export interface Acting {
   readonly finish: (tx: Tx, cursor: string) => Promise<void>
 }
 
-export async function act(job: Job, { run, feed, pages, withholdAdditions, exact, brake, finish }: Acting): Promise<void> {
+export async function act(job: Job, { run, feed, pages, expected, withholdAdditions, exact, brake, finish }: Acting): Promise<void> {
   const { manifest, lane } = job.engine.destination
   const packer = new Packer(manifest.limits.rowsPerCall, lane)
   const sessions = new Map<string, number>()
@@ -48,6 +50,7 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
   const since = await firstBatches(job, run)
   let cursor = job.audience.cursor
   let removals = 0
+  let rows = 0
 
   const sessionOf = ({ operation, lane: of, seq, last }: Packed): Session | null => {
     if (manifest.sessions === 'none') return null
@@ -78,7 +81,8 @@ export async function act(job: Job, { run, feed, pages, withholdAdditions, exact
     if (job.audience.externalId === null) await ensureFarAudience(job, run)
     // Quota first, then the bytes (C11): what waits for points is not fetched yet, or is a page old at most.
     const grant = await grantOf(job)
-    await takeQuota(job, grant.tier, 'write')
+    await takeQuota(job, grant.tier, 'write', Math.ceil((expected - rows) / manifest.limits.rowsPerCall))
+    rows += packed.parts.length
     const batch = await storeBatch(job, run, packed, { session: sessionOf(packed), alongside: (tx) => advance(tx, complete) })
     await sendBatch(job, run, batch, true)
   }

@@ -28,7 +28,7 @@ import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
 import { TURN_CALLS } from '../pure/placement.ts'
 import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
-import { block, blockedFor, heed, take, turnMs } from '../store/limiter.ts'
+import { block, blockedFor, heed, take } from '../store/limiter.ts'
 import type { AudienceRow } from '../store/rows.ts'
 import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
 import type { Engine } from './engine.ts'
@@ -134,12 +134,9 @@ export async function takeQuota(job: Speaker, tier: string | null, kind: 'read' 
   const { engine, lease } = job
   const { quotas } = engine.destination.manifest
   for (;;) {
-    const { waitMs, quota } = await engine.db.tx((tx) => take(tx, quotas, { ...callerOf(job), tier }, kind))
+    const { waitMs, turnMs, quota } = await engine.db.tx((tx) => take(tx, quotas, { ...callerOf(job), tier }, kind, Math.min(calls, TURN_CALLS)))
     if (waitMs === 0) return
-    if (waitMs > engine.options.patienceMs) {
-      const moreMs = await engine.db.tx((tx) => turnMs(tx, quotas, callerOf(job), kind, Math.min(calls, TURN_CALLS) - 1))
-      throw new RunWaits(waitMs + moreMs, { code: 'platform_throttled', detail: `Our share of ${quota} is used up for now.` })
-    }
+    if (waitMs > engine.options.patienceMs) throw new RunWaits(turnMs, { code: 'platform_throttled', detail: `Our share of ${quota} is used up for now.` })
     await engine.clock.sleep(waitMs, lease.signal)
   }
 }

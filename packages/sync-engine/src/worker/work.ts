@@ -115,6 +115,7 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
     run,
     feed,
     pages,
+    expected: (tooSmall ? 0 : plan.add) + plan.replace + plan.remove,
     withholdAdditions: tooSmall,
     exact: isPlan(run),
     brake: {

@@ -12,7 +12,7 @@ export interface MetaSide extends Side {
   readonly twin: MetaTwin
 }
 
-export async function metaSide(options: Partial<Parameters<typeof createMetaTwin>[0]> = {}): Promise<MetaSide> {
+export async function metaSide(options: Partial<Parameters<typeof createMetaTwin>[0]> = {}, tier: string | null = 'standard_access'): Promise<MetaSide> {
   const twin = await createMetaTwin({ ...APP, port: 0, applyAfterMs: 1_000, ...options })
   const account = (Object.values(twin.state().accounts ?? {}) as { id: string }[])[0]?.id ?? ''
   let token = { accessToken: await tokenOf(twin), version: 1 }
@@ -22,7 +22,7 @@ export async function metaSide(options: Partial<Parameters<typeof createMetaTwin
     twin,
     destination: createMetaDestination({ baseUrl: twin.url }) as Destination,
     accountExternalId: account,
-    grant: () => ({ ...token, tier: 'standard_access' }),
+    grant: () => ({ ...token, tier }),
     pass: () => twin.clock.advance(5_000),
     members: () =>
       twin
