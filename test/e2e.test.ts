@@ -22,6 +22,7 @@ import { preview } from './e2e/preview.ts'
 import { installation } from './e2e/stage.ts'
 import { trace } from './e2e/trace.ts'
 import { trouble } from './e2e/trouble.ts'
+import { webhooks } from './e2e/webhooks.ts'
 
 jest.setTimeout(120_000) // patience with a busy machine: tests wait on conditions
 
@@ -47,5 +48,6 @@ describe('on Kafka', () => {
   kafkaDoor(stage)
   badInput(stage)
   trouble(stage)
+  webhooks(stage)
   connect(stage)
 })
