@@ -2,7 +2,11 @@
 import { Status } from '@audience-sync/contracts/rest/gateway'
 import type { App } from '@audience-sync/service/app'
 import { request } from 'undici'
+import { z } from 'zod'
 import { TtlCache } from '../ttl-cache.ts'
+
+/** What we read of a probe's answer; a service that stops answers without checks. */
+const Readyz = z.object({ checks: z.array(z.object({ warning: z.string().optional() })).default([]) })
 
 const FRESH_MS = 5_000 // many watchers, one look
 const TIMEOUT_MS = 3_000 // a service's own checks end after two seconds
@@ -14,10 +18,11 @@ export function status(app: App, urls: Readonly<Record<string, string>>): void {
     const checkedAt = new Date().toISOString()
     try {
       const { statusCode, body } = await request(`${urls[name]}/readyz`, { signal: AbortSignal.timeout(TIMEOUT_MS) })
-      await body.dump()
-      return { name, ok: statusCode === 200, detail: statusCode === 200 ? 'ready' : 'not ready', checkedAt }
+      const { checks } = Readyz.parse(await body.json())
+      const warnings = checks.flatMap(({ warning }) => warning ?? [])
+      return { name, ok: statusCode === 200, detail: statusCode === 200 ? 'ready' : 'not ready', warnings, checkedAt }
     } catch {
-      return { name, ok: false, detail: 'does not answer', checkedAt }
+      return { name, ok: false, detail: 'does not answer', warnings: [], checkedAt }
     }
   }
 

@@ -3,6 +3,7 @@
  * platforms have. Every member is optional; nothing here names a platform.
  */
 import type { Code } from '@audience-sync/errors/catalogue'
+import type { VersionLife } from './version-contract.ts'
 
 /** Codes of the platform that all end in one of ours. */
 export interface PlatformCodes {
@@ -45,6 +46,8 @@ export interface FixedChoice {
 }
 
 export interface ManifestExtras<S = unknown> {
+  /** Of `apiVersion`, on that day. Missing: the platform's versions do not end. */
+  versionLife?(now: Date): VersionLife
   readonly platformCodes?: readonly PlatformCodes[]
   readonly troubleshooting?: readonly Trouble[]
   /** What of a change the platform would not take, once the audience exists there. */

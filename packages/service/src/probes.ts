@@ -1,8 +1,16 @@
 /** `/livez`: this process turns. `/readyz`: it can work; while it stops, nobody listens. Neither tells a stranger more than that. */
 import type { FastifyInstance } from 'fastify'
 
-/** For example the database or a subscription. `detail` is shown: no secrets, no addresses. */
-export type ReadyCheck = () => Promise<{ ok: boolean; detail: string }> | { ok: boolean; detail: string }
+export interface Readiness {
+  readonly ok: boolean
+  /** Shown: no secrets, no addresses. */
+  readonly detail: string
+  /** It works, and will not for ever: somebody should look. Shown, too. */
+  readonly warning?: string
+}
+
+/** For example the database or a subscription. */
+export type ReadyCheck = () => Promise<Readiness> | Readiness
 
 const CHECK_TIMEOUT_MS = 2_000 // probes give up after a few seconds; a hanging check is a failed one
 
@@ -16,9 +24,9 @@ export function addProbes(app: FastifyInstance, checks: readonly ReadyCheck[]): 
   })
 }
 
-async function ask(check: ReadyCheck): Promise<{ ok: boolean; detail: string }> {
+async function ask(check: ReadyCheck): Promise<Readiness> {
   let timer: NodeJS.Timeout | undefined
-  const late = new Promise<{ ok: boolean; detail: string }>((resolve) => {
+  const late = new Promise<Readiness>((resolve) => {
     timer = setTimeout(() => resolve({ ok: false, detail: 'a check did not answer' }), CHECK_TIMEOUT_MS)
   })
   try {

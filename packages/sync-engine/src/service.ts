@@ -16,6 +16,7 @@ import { parseKeks } from '@audience-sync/vault/keks'
 import { z } from 'zod'
 import { startConnector } from './connector.ts'
 import { engineOptions, engineOptionsOf } from './options.ts'
+import { startVersionWatch } from './version-watch.ts'
 
 /** Spread it, and add the platform's address. Probes only: nobody calls a connector. */
 export const connectorConfig = {
@@ -70,6 +71,7 @@ export async function startConnectorService(
     options,
     log,
   })
+  const versions = startVersionWatch(destination.manifest, log)
   const app = await buildApp({ name, log, tokens, ready: [() => connector.healthy()] })
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {
@@ -77,7 +79,7 @@ export async function startConnectorService(
     url,
     async stop() {
       await app.close()
-      await connector.stop()
+      await Promise.all([connector.stop(), versions?.stop()])
       await Promise.all([behaviorExport.close(), connections.close()])
       await db.close()
     },

@@ -1,12 +1,20 @@
 /** The destinations that this installation knows. Audiences uses what they take and the pure half of sending; it never calls a platform. */
 import type { Destination, Manifest } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
+import type { Readiness } from '@audience-sync/service/probes'
 import { z } from 'zod'
 import { templates } from './names.ts'
 
 export type Destinations = ReadonlyMap<string, Destination>
 
 export const byId = (destinations: readonly Destination[]): Destinations => new Map(destinations.map((one) => [one.manifest.id, one]))
+
+/** Says of each destination whose API version will end that it will; a check that never fails. */
+export const versionChecks = (destinations: Destinations): (() => Readiness)[] =>
+  [...destinations.values()].map(({ manifest: { id, apiVersion, versionLife } }) => () => {
+    const life = versionLife?.(new Date())
+    return { ok: true, detail: `${id} ${apiVersion}`, ...(life && life.state !== 'current' && { warning: life.text }) }
+  })
 
 /** Of a path: throws `destination_unknown`. */
 export function destinationAt(destinations: Destinations, id: string): Destination {
@@ -28,6 +36,7 @@ export const describe = ({ manifest, lookalikes }: Destination) => ({
   id: manifest.id,
   title: manifest.title,
   apiVersion: manifest.apiVersion,
+  versionLife: manifest.versionLife?.(new Date()) ?? null,
   settings: z.toJSONSchema(manifest.settings, { io: 'input' }) as Record<string, unknown>,
   identifiers: [...manifest.identifiers],
   capabilities: {

@@ -9,6 +9,7 @@
 import { openDatabase } from '@audience-sync/db/database'
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { createMetaDestination } from '@audience-sync/destination-meta/destination'
+import { zApiVersion } from '@audience-sync/destination-meta/versions'
 import type { Transport } from '@audience-sync/events/transport'
 import { buildApp } from '@audience-sync/service/app'
 import { serviceClient } from '@audience-sync/service/client'
@@ -20,7 +21,7 @@ import type { Running } from '@audience-sync/service/run'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import { z } from 'zod'
 import { consumers } from './consumers.ts'
-import { byId } from './destinations.ts'
+import { byId, versionChecks } from './destinations.ts'
 import { createPeers } from './peers.ts'
 import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
@@ -37,11 +38,7 @@ export const configSchema = z.object({
   PORT: zPort(8083),
   BEHAVIOR_EXPORT_URL: z.url().describe('where behavior-export listens'),
   CONNECTIONS_URL: z.url().describe('where connections listens'),
-  META_API_VERSION: z
-    .string()
-    .regex(/^v\d+\.\d+$/)
-    .optional()
-    .describe('version of the Marketing API that previews show; as configured for connector-meta'),
+  META_API_VERSION: zApiVersion.optional().describe('version of the Marketing API that previews show; as configured for connector-meta'),
   SIZE_CHECK_MS: zInteger({ min: 10, max: 60_000, fallback: 1_000 }).describe('how often wished counts are looked for, in milliseconds'),
 })
 export type Config = Pick<
@@ -83,7 +80,7 @@ export async function start(config: Config, { log, transport, tokens, destinatio
       return false
     },
   })
-  const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sizes.healthy()] })
+  const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sizes.healthy(), ...versionChecks(parts.destinations)] })
   for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes, normaliserRoutes]) routes(app, parts)
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {

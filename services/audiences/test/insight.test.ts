@@ -2,8 +2,10 @@
 import { createHash } from 'node:crypto'
 import { newUuid } from '@audience-sync/contracts/ids'
 import { groupBit, purposeBit } from '@audience-sync/contracts/people'
+import type { Destination } from '@audience-sync/destination-kit/contract'
 import { fingerprintOf } from '@audience-sync/sync-engine/pure/diff'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
+import { versionChecks } from '../src/destinations.ts'
 import { type Rig, startRig } from './rig.ts'
 
 let rig: Rig
@@ -15,6 +17,15 @@ afterAll(() => rig.stop())
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const bare = (id: string) => id.slice(4)
 
+test('readiness warns of an API version that ends, and stays ready', () => {
+  const life = { version: 'v1', releasedOn: null, endsOn: '2027-01-01', endIsGuessed: false, state: 'ending', text: 'It ends.' }
+  const some = (versionLife?: () => object) => ({ manifest: { id: 'some', apiVersion: 'v1', ...(versionLife && { versionLife }) } }) as unknown as Destination
+  const checks = (one: Destination) => versionChecks(new Map([['some', one]])).map((check) => check())
+  expect(checks(some(() => life))).toEqual([{ ok: true, detail: 'some v1', warning: 'It ends.' }])
+  expect(checks(some(() => ({ ...life, state: 'current' })))).toEqual([{ ok: true, detail: 'some v1' }])
+  expect(checks(some())).toEqual([{ ok: true, detail: 'some v1' }])
+})
+
 describe('the catalogue', () => {
   test('a destination shows its settings as JSON Schema, limits and advice; an unknown one is 404', async () => {
     const { body } = await rig.call('GET', '/v1/destinations')
@@ -22,6 +33,13 @@ describe('the catalogue', () => {
       { id: 'meta', minimumSize: 100, limits: { rowsPerCall: 10_000 }, settings: { type: 'object', properties: { retentionDays: { maximum: 180 } } } },
     ])
     expect((await rig.call('GET', '/v1/destinations/meta')).body).toEqual(body.data[0])
+    expect(body.data[0].versionLife).toMatchObject({
+      version: 'v26.0',
+      releasedOn: '2026-07-29',
+      endIsGuessed: true,
+      state: expect.any(String),
+      text: expect.any(String),
+    })
     expect(await rig.call('GET', '/v1/destinations/tiktok')).toMatchObject({ status: 404, body: { code: 'destination_unknown' } })
   })
 

@@ -1,4 +1,5 @@
 /** What this service reads from the environment; the descriptions are its manual. */
+import { currentVersion, zApiVersion } from '@audience-sync/destination-meta/versions'
 import { baseConfig, zInteger, zList, zPort, zSwitch } from '@audience-sync/service/config'
 import { z } from 'zod'
 
@@ -15,11 +16,7 @@ export const configSchema = z.object({
   MAX_CONNECTIONS: zInteger({ min: 1, max: 10_000, fallback: 50 }).describe('connections a tenant may have'),
   META_DIALOG_URL: z.url().default('https://www.facebook.com').describe('where Meta’s users consent'),
   META_GRAPH_URL: z.url().default('https://graph.facebook.com').describe('Meta’s Graph API'),
-  META_API_VERSION: z
-    .string()
-    .regex(/^v\d+\.\d+$/)
-    .default('v26.0')
-    .describe('version of the Graph API'),
+  META_API_VERSION: zApiVersion.default(currentVersion).describe('version of the Graph API'),
   META_APP_ID: z.string().min(1).describe('the app at Meta'),
   META_APP_SECRET: z.string().min(1).describe('its secret'),
   META_LOGIN_CONFIG_ID: z.string().optional().describe('Facebook Login for Business: the configuration; without it, classic login'),

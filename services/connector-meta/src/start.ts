@@ -1,6 +1,7 @@
 /** «Tell the far side»: the engine's workers with Meta as their destination. */
 import type { Destination } from '@audience-sync/destination-kit/contract'
 import { createMetaDestination } from '@audience-sync/destination-meta/destination'
+import { currentVersion, zApiVersion } from '@audience-sync/destination-meta/versions'
 import type { consumerConfig } from '@audience-sync/service/config'
 import { type ConnectorServiceParts, connectorConfig, startConnectorService } from '@audience-sync/sync-engine/service'
 import { z } from 'zod'
@@ -10,11 +11,7 @@ export const NAME = 'connector-meta'
 export const configSchema = z.object({
   ...connectorConfig,
   META_GRAPH_URL: z.url().default('https://graph.facebook.com').describe('Meta’s Graph API'),
-  META_API_VERSION: z
-    .string()
-    .regex(/^v\d+\.\d+$/)
-    .default('v26.0')
-    .describe('version of the Marketing API'),
+  META_API_VERSION: zApiVersion.default(currentVersion).describe('version of the Marketing API'),
 })
 export type Config = z.output<typeof configSchema>
 

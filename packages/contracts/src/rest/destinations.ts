@@ -11,6 +11,17 @@ export const DestinationInfo = z
     id: z.string(),
     title: z.string(),
     apiVersion: z.string(),
+    versionLife: z
+      .object({
+        version: z.string(),
+        releasedOn: z.iso.date().nullable(),
+        endsOn: z.iso.date().nullable(),
+        endIsGuessed: z.boolean().meta({ description: 'the platform has named no end: `endsOn` is when older versions began to end' }),
+        state: z.enum(['current', 'ending', 'expired', 'unknown']),
+        text: z.string(),
+      })
+      .nullable()
+      .meta({ description: 'how long the platform serves the configured version; null: its versions do not end' }),
     settings: z.record(z.string(), z.unknown()).meta({ description: 'JSON Schema of an audience’s settings' }),
     identifiers: z.array(z.string()),
     capabilities: z.object({

@@ -111,6 +111,14 @@ export const AuditEntry = z
 export const Status = z
   .object({
     status: z.enum(['ok', 'degraded']),
-    services: z.array(z.object({ name: z.string(), ok: z.boolean(), detail: z.string(), checkedAt: z.iso.datetime() })),
+    services: z.array(
+      z.object({
+        name: z.string(),
+        ok: z.boolean(),
+        detail: z.string(),
+        warnings: z.array(z.string()).meta({ description: 'it works, and will not for ever: for example an API version of a platform that ends' }),
+        checkedAt: z.iso.datetime(),
+      }),
+    ),
   })
   .meta({ id: 'Status' })

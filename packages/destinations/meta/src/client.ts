@@ -35,7 +35,16 @@ export interface Reply {
 
 export type Graph = (ctx: Context, call: Call) => Promise<Reply>
 
+/** The warning stands on every answer; once an hour is enough to be heard. */
+const warnEveryMs = 3_600_000
+
 export function createGraph(http: Http, alarm: (alarm: Alarm) => void): Graph {
+  const warned = new Map<string, number>()
+  const warn = (detail: string): void => {
+    if (Date.now() - (warned.get(detail) ?? Number.NEGATIVE_INFINITY) < warnEveryMs) return
+    warned.set(detail, Date.now())
+    alarm({ kind: 'version_warning', detail })
+  }
   return async (ctx, call) => {
     const startedAt = new Date()
     const kind: CallKind = { upload: call.upload ?? false, accountExternalId: ctx.accountExternalId, accessToken: ctx.accessToken }
@@ -55,7 +64,7 @@ export function createGraph(http: Http, alarm: (alarm: Alarm) => void): Graph {
     })
     for (const usage of readUsage(answer.headers).usages) ctx.onUsage(usage)
     const warning = answer.headers['x-ad-api-version-warning']
-    if (warning !== undefined) alarm({ kind: 'version_warning', detail: warning })
+    if (warning !== undefined) warn(warning)
     const failure = failureOf(answer, kind, alarm)
     if (failure !== undefined) throw new DestinationError(failure)
     return { body: body as Record<string, unknown>, date: answer.date ?? new Date(), requestId }

@@ -13,8 +13,8 @@ import { type Http, required } from './client.ts'
 import { type Alarm, failureOf, failureOfSilence } from './failure.ts'
 import { farAccount, farAccountFields } from './far-account.ts'
 import { isRecord, listOf, numberOf, textOf } from './json.ts'
-import { currentVersion } from './manifest.ts'
 import { readSignedRequest } from './signed-request.ts'
+import { currentVersion } from './versions.ts'
 
 export interface MetaConnectOptions {
   /** `https://www.facebook.com`: where people see the dialog. */

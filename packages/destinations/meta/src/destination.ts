@@ -9,10 +9,11 @@ import { createGraph, type Http } from './client.ts'
 import { encode } from './encode.ts'
 import type { Alarm } from './failure.ts'
 import { metaLookalikes } from './lookalikes.ts'
-import { currentVersion, type MetaSettings, metaManifest } from './manifest.ts'
+import { type MetaSettings, metaManifest } from './manifest.ts'
 import { removeEverywhere } from './opt-out.ts'
 import { lane, prepare } from './payload.ts'
 import { push } from './push.ts'
+import { currentVersion, refuseDeadVersion } from './versions.ts'
 
 export interface MetaDestinationOptions {
   /** Scheme and host: `https://graph.facebook.com`, or a twin. */
@@ -29,6 +30,7 @@ export function createMetaDestination({
   http = guardedClient({ baseUrl, name: 'Meta' }),
   onAlarm = () => {},
 }: MetaDestinationOptions): Destination<MetaSettings> {
+  refuseDeadVersion(apiVersion, new Date())
   const graph = createGraph(http, onAlarm)
   const { seeing, ...audiences } = metaAudiences(graph, apiVersion)
 

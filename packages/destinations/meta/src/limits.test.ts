@@ -1,7 +1,8 @@
 /** vendors/meta.md §1.1, line by line: which limits there are, and which of them an answer says to be used up. */
 import { describe, expect, test } from '@jest/globals'
 import { type Alarm, failureOf } from './failure.ts'
-import { currentVersion, metaManifest } from './manifest.ts'
+import { metaManifest } from './manifest.ts'
+import { currentVersion } from './versions.ts'
 
 const quotas = new Map(metaManifest(currentVersion).quotas.map((quota) => [quota.id, quota]))
 const alarms: Alarm[] = []

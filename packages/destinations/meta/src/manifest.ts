@@ -5,9 +5,7 @@ import { audiencesPerAccount } from './audience-limit.ts'
 import { audienceRules } from './audience-rules.ts'
 import { platformCodes } from './error-table.ts'
 import { troubleshooting } from './troubleshooting.ts'
-
-/** Newest on 2026-11-23; Marketing API versions live 11 to 13 months (vendors/meta.md §0). */
-export const currentVersion = 'v26.0'
+import { versionLife } from './versions.ts'
 
 export const MetaSettings = z.strictObject({
   customerFileSource: z
@@ -196,6 +194,7 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
   names: { advice: nameAdvice, flagged: flaggedWords },
   memberDays: ({ retentionDays }) => retentionDays ?? null,
   ...audienceRules,
+  versionLife: (now) => versionLife(apiVersion, now),
   platformCodes: platformCodes(),
   troubleshooting,
 })
