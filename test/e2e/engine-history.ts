@@ -35,6 +35,13 @@ export function engineHistory(stage: Stage): void {
         data: { runId: failed.id, error: { code: 'terms_not_signed', solution: expect.any(String) } },
       })
       expect(log[2].data).toMatchObject({ runId: second.id, mode: 'incremental', replaced: 0, rejected: 0, error: null })
+      // The columns of the log: when, how many, how large there, what share matched, how it is there, what it cost.
+      expect(log[2].data).toMatchObject({
+        startedAt: second.startedAt,
+        apiCalls: second.apiCalls,
+        destination: { state: expect.any(String), asOf: expect.any(String) },
+      })
+      expect([log[2].data.size, log[2].data.matchRate].every((figure) => figure === null || typeof figure === 'number')).toBe(true)
       expect(log.map(({ at }: Json) => at)).toEqual(
         log
           .map(({ at }: Json) => at)

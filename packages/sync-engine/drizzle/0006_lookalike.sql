@@ -1,3 +1,5 @@
+ALTER TABLE "audience" ADD COLUMN "far_state" jsonb;
+--> statement-breakpoint
 CREATE TABLE "lookalike" (
 	"no" bigint PRIMARY KEY GENERATED ALWAYS AS IDENTITY (sequence name "lookalike_no_seq" INCREMENT BY 1 MINVALUE 1 MAXVALUE 9223372036854775807 START WITH 1 CACHE 1),
 	"id" uuid NOT NULL,

@@ -116,6 +116,8 @@ export const audience = pgTable(
     sizeEligible: integer('size_eligible'),
     sizeDestination: integer('size_destination'),
     sizeAsOf: at('size_as_of'),
+    /** How the platform last said that it is (`FarState`); null: it was not asked yet. */
+    farState: jsonb('far_state'),
     /** When to look again whether accepted calls were applied; null: nothing is open. */
     settleAt: at('settle_at'),
 

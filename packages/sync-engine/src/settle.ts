@@ -4,16 +4,17 @@
  * completes with what was confirmed and says `unconfirmed`.
  */
 import { orm, type Tx } from '@audience-sync/db/database'
-import { type AcceptedBatch, DestinationError, type Settled } from '@audience-sync/destination-kit/contract'
+import { type AcceptedBatch, DestinationError, type FarAudience, type Settled } from '@audience-sync/destination-kit/contract'
 import { and, eq, inArray } from 'drizzle-orm'
 import { settleBatch } from './late.ts'
 import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'
 import { requestCheck } from './requests.ts'
 import { batch } from './schema.ts'
+import { tellFar } from './store/far-state.ts'
 import { requestFollowUp } from './store/follow-up.ts'
 import { forgetRemoved } from './store/ledger.ts'
-import { type AudienceRow, type BatchRow, readAudience, readRun } from './store/rows.ts'
-import { note, setStatus } from './store/status.ts'
+import { type BatchRow, readAudience, readRun } from './store/rows.ts'
+import { setStatus } from './store/status.ts'
 import { complete, restStatus } from './worker/close.ts'
 import { RunFails, RunWaits } from './worker/endings.ts'
 import { type Engine, inTenant } from './worker/engine.ts'
@@ -56,7 +57,7 @@ async function settle(engine: Engine, audienceNo: number, tenantId: string, stop
     )
     return { audience, batches: rows }
   })
-  const look: Look = { settled: [], size: null, trouble: null }
+  const look: Look = { settled: [], far: null, trouble: null }
   if (batches.length > 0 && audience.externalId !== null) {
     // No lease: settling only moves accepted batches on, which no run does.
     const job: Speaker = { engine, audience, lease: { signal: stopping }, calls: [], usages: [] }
@@ -75,7 +76,7 @@ async function settle(engine: Engine, audienceNo: number, tenantId: string, stop
 
 interface Look {
   readonly settled: Settled[]
-  size: number | null
+  far: FarAudience | null
   /** What ended it early: what was answered before counts all the same. */
   trouble: unknown
 }
@@ -91,7 +92,7 @@ async function ask(job: Speaker, externalId: string, accepted: readonly Accepted
     }
     if (look.settled.some(({ state }) => state === 'pending')) return
     await takeQuota(job, grant.tier, 'read')
-    look.size = (await destination.readAudience(contextOf(job, grant), externalId))?.size ?? null
+    look.far = await destination.readAudience(contextOf(job, grant), externalId)
   } catch (error) {
     if (!(error instanceof DestinationError)) throw error
     // The whole fleet learns of a used up quota or a dead token here, too.
@@ -100,7 +101,7 @@ async function ask(job: Speaker, externalId: string, accepted: readonly Accepted
   }
 }
 
-async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, size }: Look): Promise<void> {
+async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, far }: Look): Promise<void> {
   // As a worker's transactions do, first: so that no batch is accepted between the look for open ones and the last word on them.
   await tx.query('SELECT FROM audience WHERE no = $1 FOR NO KEY UPDATE', [audienceNo])
   const audience = await readAudience(tx, audienceNo)
@@ -135,18 +136,12 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, siz
     [audienceNo, [...new Set(all.map(({ runNo }) => runNo))]],
   )
   if (all.some(({ operation }) => operation === 'add')) await tryShrinkingAgain(tx, audience)
-  await tellSize(tx, audience, size)
+  // Before runs are completed: the sync log shows the size that they led to.
+  if (far) await tellFar(tx, audience, far)
   for (const { no } of runs) if ((await readRun(tx, no)).status === 'applying') await complete(tx, audienceNo, no)
   await lookLater(tx, engine, audienceNo, settled)
   await rest(tx, audienceNo)
   if (all.length > 0) await requestFollowUp(tx, await readAudience(tx, audienceNo))
-}
-
-/** Before runs are completed: the sync log shows the size that they led to. */
-async function tellSize(tx: Tx, audience: AudienceRow, size: number | null): Promise<void> {
-  if (size === null) return
-  await tx.query('UPDATE audience SET size_destination = $2, size_as_of = now() WHERE no = $1', [audience.no, size])
-  if (size !== audience.sizeDestination) await note(tx, audience, 'size', { destination: size })
 }
 
 /** Where the platform says that asking is not worth it for a while, nobody asks. */

@@ -9,6 +9,7 @@ import type { AudienceRow, RunRow } from '@audience-sync/sync-engine/store/rows'
 import { desc, sql } from 'drizzle-orm'
 import type { Destinations } from './destinations.ts'
 import { driftOf } from './drift.ts'
+import { countedThere, matchRate } from './match-rate.ts'
 import { flaggedIn } from './names.ts'
 import { wordsOf } from './reasons.ts'
 import { runsJson } from './run-json.ts'
@@ -74,9 +75,10 @@ function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | 
     drift: driftOf(row),
     settings: row.settings as Audience['settings'],
     size: { behavior: row.sizeBehavior, eligible: row.sizeEligible, destination: row.sizeDestination, asOf: row.sizeAsOf?.toISOString() ?? null },
-    matchRate: matchRate(row, destinations),
+    matchRate: matchRate(row, floorOf(row, destinations)),
+    destinationState: row.farState as Audience['destinationState'],
     sizeAdvice: sizeAdvice(row, destinations),
-    nameWarnings: nameWarnings(row, destinations),
+    nameWarnings: nameWarnings(row, row.destination, destinations),
     notices: notices(row, destinations),
     lastRun,
     nextRunAt: rests ? null : (nextSlot(schedule, now)?.toISOString() ?? null),
@@ -85,22 +87,12 @@ function audienceJson(row: AudienceRow, open: readonly RunRow[], lastRun: Run | 
   }
 }
 
-/** What the platform counts; undefined where it does not say, or shows the figure that stands for every smaller one. */
-function countedThere({ destination, sizeDestination }: AudienceRow, destinations: Destinations): number | undefined {
-  const floor = destinations.get(destination)?.manifest.sizeFloor ?? -1
-  return sizeDestination === null || sizeDestination <= floor ? undefined : sizeDestination
-}
-
-/** Platforms round and lag: never above 1, two digits are all that it says. */
-function matchRate(row: AudienceRow, destinations: Destinations): number | null {
-  const counted = countedThere(row, destinations)
-  return counted === undefined || !row.sizeEligible ? null : Math.min(1, Math.round((counted / row.sizeEligible) * 100) / 100)
-}
+const floorOf = ({ destination }: AudienceRow, destinations: Destinations) => destinations.get(destination)?.manifest.sizeFloor
 
 /** By what the platform counts, else by what we would send. */
 function sizeAdvice(row: AudienceRow, destinations: Destinations): Audience['sizeAdvice'] {
   const { destination, sizeEligible } = row
-  const size = countedThere(row, destinations) ?? sizeEligible
+  const size = countedThere(row.sizeDestination, floorOf(row, destinations)) ?? sizeEligible
   if (size === null) return null
   const band = destinations.get(destination)?.manifest.sizeBands.find(({ upTo }) => upTo === null || size <= upTo)
   return band ? { band: band.band, text: band.text, limitedReach: band.limitedReach ?? false } : null
@@ -117,5 +109,5 @@ export const choiceOf = ({ purpose, settings, adopted, sizeEligible }: Pick<Audi
 const notices = (row: AudienceRow, destinations: Destinations): Audience['notices'] =>
   (destinations.get(row.destination)?.manifest.notices?.(choiceOf(row)) ?? []).map(({ code, detail }) => ({ ...wordsOf(code), ...(detail && { detail }) }))
 
-const nameWarnings = (row: AudienceRow, destinations: Destinations): Audience['nameWarnings'] =>
-  flaggedIn(row, destinations.get(row.destination)?.manifest.names).map((found) => ({ ...wordsOf('name_flagged'), ...found, words: [...found.words] }))
+export const nameWarnings = (texts: { name: string; description: string }, destination: string, destinations: Destinations): Audience['nameWarnings'] =>
+  flaggedIn(texts, destinations.get(destination)?.manifest.names).map((found) => ({ ...wordsOf('name_flagged'), ...found, words: [...found.words] }))

@@ -16,6 +16,13 @@ export const versionChecks = (destinations: Destinations): (() => Readiness)[] =
     return { ok: true, detail: `${id} ${apiVersion}`, ...(life && life.state !== 'current' && { warning: life.text }) }
   })
 
+/** With the installation's own minimum sizes in place of the destinations'; one for a destination that is not there is a mistake. */
+export function withMinimums(destinations: readonly Destination[], sizes: Readonly<Record<string, number>>): readonly Destination[] {
+  const unknown = Object.keys(sizes).filter((id) => !destinations.some(({ manifest }) => manifest.id === id))
+  if (unknown.length > 0) throw new Error(`MINIMUM_SIZES names ${unknown.join(', ')}, and there is no such destination.`)
+  return destinations.map((one) => ({ ...one, manifest: { ...one.manifest, minimumSize: sizes[one.manifest.id] ?? one.manifest.minimumSize } }))
+}
+
 /** Of a path: throws `destination_unknown`. */
 export function destinationAt(destinations: Destinations, id: string): Destination {
   const found = destinations.get(id)

@@ -8,6 +8,7 @@ import { lookalike } from '@audience-sync/sync-engine/schema'
 import { giveUpLookalike, type LookalikeRow, lookalikesOf, mayExist, wishLookalike } from '@audience-sync/sync-engine/store/lookalikes'
 import { type AudienceRow, readAudience } from '@audience-sync/sync-engine/store/rows'
 import { and, desc, eq, isNull, lt } from 'drizzle-orm'
+import { nameWarnings } from './audience-json.ts'
 import { invalid } from './check-new.ts'
 import { type Destinations, destinationAt } from './destinations.ts'
 import { reasonOf } from './reasons.ts'
@@ -138,6 +139,7 @@ export function lookalikeJson(row: LookalikeRow, seed: AudienceRow, destinations
     externalId: row.externalId,
     adopted: row.adopted,
     size: sizeLower === null || sizeUpper === null || sizeAsOf === null ? null : { lower: sizeLower, upper: sizeUpper, asOf: sizeAsOf.toISOString() },
+    nameWarnings: nameWarnings({ name: row.name, description: '' }, seed.destination, destinations),
     createdAt: row.createdAt.toISOString(),
     updatedAt: row.updatedAt.toISOString(),
   }

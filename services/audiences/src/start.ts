@@ -13,7 +13,7 @@ import { zApiVersion } from '@audience-sync/destination-meta/versions'
 import type { Transport } from '@audience-sync/events/transport'
 import { buildApp } from '@audience-sync/service/app'
 import { serviceClient } from '@audience-sync/service/client'
-import { baseConfig, consumerConfig, zInteger, zPort } from '@audience-sync/service/config'
+import { baseConfig, consumerConfig, zInteger, zJson, zPort } from '@audience-sync/service/config'
 import { sweepIdempotency } from '@audience-sync/service/idempotency'
 import type { Logger } from '@audience-sync/service/log'
 import { startLoop } from '@audience-sync/service/loop'
@@ -21,7 +21,7 @@ import type { Running } from '@audience-sync/service/run'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import { z } from 'zod'
 import { consumers } from './consumers.ts'
-import { byId, versionChecks } from './destinations.ts'
+import { byId, versionChecks, withMinimums } from './destinations.ts'
 import { createPeers } from './peers.ts'
 import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
@@ -39,12 +39,16 @@ export const configSchema = z.object({
   BEHAVIOR_EXPORT_URL: z.url().describe('where behavior-export listens'),
   CONNECTIONS_URL: z.url().describe('where connections listens'),
   META_API_VERSION: zApiVersion.optional().describe('version of the Marketing API that previews show; as configured for connector-meta'),
+  MINIMUM_SIZES: zJson(z.record(z.string(), z.int().min(1).max(1_000_000_000)))
+    .prefault('{}')
+    .describe('people that an audience needs unless it says otherwise, in place of the destinations’ own: JSON, for example {"meta": 200}'),
   SIZE_CHECK_MS: zInteger({ min: 10, max: 60_000, fallback: 1_000 }).describe('how often wished counts are looked for, in milliseconds'),
 })
 export type Config = Pick<
   z.output<typeof configSchema>,
   'DATABASE_URL' | 'HOST' | 'PORT' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | 'META_API_VERSION' | 'SIZE_CHECK_MS'
->
+> &
+  Partial<Pick<z.output<typeof configSchema>, 'MINIMUM_SIZES'>>
 
 export interface Parts {
   readonly log: Logger
@@ -66,7 +70,7 @@ export async function start(config: Config, { log, transport, tokens, destinatio
   const db = openDatabase({ url: config.DATABASE_URL, name: NAME })
   const behaviorExport = serviceClient({ name: 'behavior-export', url: config.BEHAVIOR_EXPORT_URL, tokens, log })
   const connections = serviceClient({ name: 'connections', url: config.CONNECTIONS_URL, tokens, log })
-  const parts = { db, peers: createPeers({ behaviorExport, connections }), destinations: byId(destinations), log }
+  const parts = { db, peers: createPeers({ behaviorExport, connections }), destinations: byId(withMinimums(destinations, config.MINIMUM_SIZES ?? {})), log }
 
   const subscription = await transport.subscribe(db, consumers, { log })
   const sizes = startLoop({ name: 'size checks', log, everyMs: config.SIZE_CHECK_MS, work: () => checkSizes(parts) })

@@ -105,6 +105,12 @@ describe('wishing for one', () => {
     expect((await wish(valued.id, { countries: ['FR'] })).body.valueBased).toBe(true)
   })
 
+  test('a name that the platform may flag is warned of', async () => {
+    const { id } = await rig.audience()
+    expect((await wish(id, { name: 'Like people with diabetes' })).body.nameWarnings).toMatchObject([{ field: 'name', words: ['diabetes'] }])
+    expect((await wish(id, { countries: ['FR'] })).body.nameWarnings).toEqual([])
+  })
+
   test('unknown, foreign and deleting seeds refuse it', async () => {
     const { id } = await rig.audience()
     expect((await wish('aud_nothing')).status).toBe(404)

@@ -100,6 +100,19 @@ export const Pause = z.strictObject({ reason: z.string().trim().max(500).default
 
 export const audienceStatuses = ['active', 'syncing', 'pending', 'error', 'paused', 'rate_limited', 'held', 'deleting'] as const
 
+export const NameWarnings = z
+  .array(
+    z.object({
+      code: z.string(),
+      field: z.enum(['name', 'description']),
+      topic: z.string(),
+      words: z.array(z.string()),
+      title: z.string(),
+      solution: z.string(),
+    }),
+  )
+  .meta({ description: 'words of name and description that the platform may take offence at' })
+
 export const Audience = z
   .object({
     id: zId('audience'),
@@ -133,19 +146,12 @@ export const Audience = z
       asOf: time.nullable(),
     }),
     matchRate: z.number().min(0).max(1).nullable().meta({ description: 'the destination’s size against ours, where the destination tells one' }),
+    destinationState: z
+      .object({ state: z.enum(['ready', 'processing', 'too_small', 'flagged', 'disabled', 'expiring']), detail: z.string(), asOf: time })
+      .nullable()
+      .meta({ description: 'how the destination last said that the audience is; null: it was not asked yet' }),
     sizeAdvice: z.object({ band: z.string(), text: z.string(), limitedReach: z.boolean() }).nullable(),
-    nameWarnings: z
-      .array(
-        z.object({
-          code: z.string(),
-          field: z.enum(['name', 'description']),
-          topic: z.string(),
-          words: z.array(z.string()),
-          title: z.string(),
-          solution: z.string(),
-        }),
-      )
-      .meta({ description: 'words of name and description that the platform may take offence at' }),
+    nameWarnings: NameWarnings,
     notices: z
       .array(z.object({ code: z.string(), title: z.string(), solution: z.string(), detail: z.string().optional() }))
       .meta({ description: 'what follows from purpose and settings at this destination; nothing is wrong' }),
@@ -157,13 +163,13 @@ export const Audience = z
   .meta({ id: 'Audience' })
 export type Audience = z.infer<typeof Audience>
 
-export const historyKinds = ['sync', 'size', 'status', 'lookalike', 'drift'] as const
+export const historyKinds = ['sync', 'size', 'status', 'destination', 'lookalike', 'drift'] as const
 export const HistoryEntry = z
   .object({
     at: time,
     kind: z.string().meta({
       description:
-        'sync: a run that has ended: {runId, trigger, mode, status, added, removed, replaced, rejected, size (at the destination, as last told), error}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}; lookalike: {lookalikeId, name, from, to, code}; drift: {code, over}: something at the destination that is not ours, or `recreated`: {generation, instead}',
+        'sync: a run that has ended: {runId, trigger, mode, status, startedAt, added, removed, replaced, rejected, apiCalls, error, and as the destination last told: size, eligible, matchRate, destination: {state, detail, asOf}}; destination: its state there, {from, to, detail}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}; lookalike: {lookalikeId, name, from, to, code}; drift: {code, over}: something at the destination that is not ours, or `recreated`: {generation, instead}',
     }),
     data: z.record(z.string(), z.unknown()),
   })

@@ -1,7 +1,7 @@
 /** REST shapes of lookalikes: similar audiences that a platform makes of an audience of ours, their seed. */
 import { z } from 'zod'
 import { zId } from '../ids.ts'
-import { Name } from './audiences.ts'
+import { Name, NameWarnings } from './audiences.ts'
 import { Reason } from './runs.ts'
 
 const time = z.iso.datetime()
@@ -66,6 +66,7 @@ export const Lookalike = z
       .object({ lower: count, upper: count, asOf: time })
       .nullable()
       .meta({ description: 'the platform’s bounds; null where it gives none: not built, resting, or not bound to a place' }),
+    nameWarnings: NameWarnings,
     createdAt: time,
     updatedAt: time,
   })

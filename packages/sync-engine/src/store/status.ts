@@ -76,9 +76,10 @@ export async function announce(tx: Tx, kind: keyof typeof RUN_TOPICS, audience: 
   const counts = (await runCounts(tx, [run.no])).get(run.no)
   if (run.finishedAt && counts) {
     const { added, removed, replaced, rejected } = counts
-    const { id, trigger, mode, status } = run
-    const size = audience.sizeDestination
-    await note(tx, audience, 'sync', { runId: publicId('run', id), trigger, mode, status, added, removed, replaced, rejected, size, error: code || null })
+    const { id, trigger, mode, status, apiCalls, startedAt } = run
+    const { sizeDestination: size, sizeEligible: eligible, farState } = audience
+    const line = { runId: publicId('run', id), trigger, mode, status, startedAt, added, removed, replaced, rejected, apiCalls, error: code || null }
+    await note(tx, audience, 'sync', { ...line, size, eligible, destination: farState })
   }
   await publish(tx, {
     topic: RUN_TOPICS[kind] as typeof topics.syncCompleted, // one shape, five names

@@ -44,7 +44,7 @@ async function startAnew(tx: Tx, audience: AudienceRow, proven: boolean): Promis
   await tx.query('DELETE FROM say_again WHERE audience_no = $1', [no])
   await tx.query(
     `UPDATE audience SET generation = generation + 1, external_id = NULL, adopted = false, cursor = '0:0', cursor_epoch = NULL, full_reason = 'recreated',
-       missing = NULL, heal_requested_at = NULL, drift = NULL, check_at = NULL, far_stale = false, settle_at = NULL, size_destination = NULL, shrink_refused = NULL, replacing = NULL, normaliser = NULL, updated_at = now() WHERE no = $1`,
+       missing = NULL, heal_requested_at = NULL, drift = NULL, check_at = NULL, far_stale = false, settle_at = NULL, size_destination = NULL, far_state = NULL, shrink_refused = NULL, replacing = NULL, normaliser = NULL, updated_at = now() WHERE no = $1`,
     [no],
   )
   await note(tx, audience, 'drift', { code: 'recreated', generation: generation + 1, instead: externalId })

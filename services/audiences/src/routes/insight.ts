@@ -11,6 +11,7 @@ import { and, desc, eq, lt } from 'drizzle-orm'
 import { z } from 'zod'
 import { destinationAt } from '../destinations.ts'
 import { explain } from '../explain.ts'
+import { matchRate } from '../match-rate.ts'
 import { asSent } from '../normaliser.ts'
 import { quotasOf, usersOf } from '../quota.ts'
 import { wordsOf } from '../reasons.ts'
@@ -44,7 +45,8 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
           .orderBy(desc(history.no))
           .limit(limit + 1)
         const { data, nextCursor } = toPage(rows, limit, ({ no }) => no)
-        return { data: data.map(historyEntry), nextCursor }
+        const floor = destinations.get(audience.destination)?.manifest.sizeFloor
+        return { data: data.map((row) => historyEntry(row, floor)), nextCursor }
       })
     },
   )
@@ -94,9 +96,12 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
   )
 }
 
-/** A code has its words; the rest is shown as it was noted. */
-function historyEntry({ at, kind, data }: typeof history.$inferSelect): z.output<typeof HistoryEntry> {
+/** A code has its words, sizes their rate; the rest is shown as it was noted. */
+function historyEntry({ at, kind, data }: typeof history.$inferSelect, floor: number | undefined): z.output<typeof HistoryEntry> {
   const noted = data as Record<string, unknown>
-  const words = kind === 'sync' && { error: typeof noted.error === 'string' ? wordsOf(noted.error) : null }
-  return { at: at.toISOString(), kind, data: { ...noted, ...words } }
+  if (kind !== 'sync') return { at: at.toISOString(), kind, data: noted }
+  const figure = (value: unknown) => (typeof value === 'number' ? value : null)
+  const rate = matchRate({ sizeDestination: figure(noted.size), sizeEligible: figure(noted.eligible) }, floor)
+  const error = typeof noted.error === 'string' ? wordsOf(noted.error) : null
+  return { at: at.toISOString(), kind, data: { ...noted, matchRate: rate, error } }
 }
