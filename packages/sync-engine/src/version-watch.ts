@@ -11,7 +11,10 @@ const DAY_MS = 86_400_000
 
 export function startVersionWatch({ id, versionLife }: Manifest, log: Logger, now: () => Date = () => new Date()): Loop | undefined {
   if (!versionLife) return undefined
-  const daysLeft = gauge('destination.api_version.days_left', 'days until the platform ends the configured version of its API; by a guess where it named no day')
+  const daysLeft = gauge(
+    'destination.api_version.days_left',
+    'days until the platform ends the configured version of its API; by a guess where it named no day',
+  )
   return startLoop({
     name: 'api version',
     log,

@@ -180,6 +180,26 @@ describe('a lookalike is made once', () => {
   })
 })
 
+test('R7: an opt-out that comes in between goes before the lookalikes that are left', async () => {
+  await start()
+  await world.sync()
+  const rows = [await wish(), await wish({ countries: ['FR'] })]
+  let seen = false
+  world.hooks.beforeTransaction = async () => {
+    if (seen || creates().length === 0) return
+    seen = true
+    world.behavior.suppress(1)
+    await world.suppressions()
+  }
+  await world.work()
+  const order = world.twin
+    .journal()
+    .map(({ method, path, body }) => (JSON.stringify(body).includes('LOOKALIKE') ? 'lookalike' : method === 'DELETE' && /users/.test(path) ? 'removal' : ''))
+    .filter(Boolean)
+  expect(order.slice(0, 2)).toEqual(['lookalike', 'removal'])
+  expect((await read(rows[1] as LookalikeRow)).attempts).toBe(0) // a removal is under way: the seed is not ready for the second
+})
+
 describe('what becomes of it', () => {
   const made = async () => {
     await start()

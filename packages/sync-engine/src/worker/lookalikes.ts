@@ -24,9 +24,11 @@ const TROUBLE_LOOKS = 720 // six hours: what the platform refused, or somebody h
 export async function lookAfterLookalikes(job: Job): Promise<void> {
   const { engine, lease, audience } = job
   const due = await inTenant(engine, lease.tenantId, (tx) => lookalikesOf(tx, audience.no, true))
+  const { lookalikes } = engine.destination
+  if (!lookalikes) return
   for (const row of due) {
-    const { lookalikes } = engine.destination
-    if (!lookalikes) continue
+    // Whoever may not be there any more goes first (R7): the rest stays due, and comes after them.
+    if (await lease.fenced(null, async (_, { privacy }) => privacy)) return
     try {
       await lookAfter(job, lookalikes, row)
     } catch (error) {
