@@ -3,6 +3,7 @@ import { describe, jest } from '@jest/globals'
 import { badInput } from './e2e/bad-input.ts'
 import { choices } from './e2e/choices.ts'
 import { connect } from './e2e/connect.ts'
+import { drift } from './e2e/drift.ts'
 import { engineBrake } from './e2e/engine-brake.ts'
 import { engineControl } from './e2e/engine-control.ts'
 import { engineExplain } from './e2e/engine-explain.ts'
@@ -42,6 +43,7 @@ describe('on Kafka', () => {
   engineSize(stage)
   engineHistory(stage)
   engineFaults(stage)
+  drift(stage)
   lookalikes(stage)
   meta(stage)
   trace(stage)

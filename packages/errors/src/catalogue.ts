@@ -141,7 +141,7 @@ const audiences = {
     'Look at the platform who else adds people to it; removals by us take away only whom we sent.',
   ),
   nothing_to_heal: entry(409, 'There is nothing to heal', 'GET the audience: `drift.findings` says what asks for healing.'),
-  audience_flagged: entry(409, 'The platform flagged the audience', 'Rename it or appeal at the platform, then resume.'),
+  audience_flagged: entry(409, 'The platform flagged the audience', 'Rename it or appeal at the platform, then look with POST /v1/audiences/{id}/check.'),
   audience_not_shared: entry(
     409,
     'The audience is not shared with this account',
@@ -217,7 +217,11 @@ const audiences = {
   seed_paused: entry(409, 'The seed is paused', 'Resume it: the lookalike is made once the seed is in step again.'),
   seed_flagged: entry(409, 'The platform flagged the seed', 'Rename the seed or appeal at the platform; the lookalike is made when the flag is gone.'),
   seed_disabled: entry(409, 'The platform does not let the seed be used', 'See the platform’s own words for it.'),
-  audience_disabled: entry(409, 'The audience is disabled at the platform', 'See the platform’s own answer; the audience has to be replaced.'),
+  audience_disabled: entry(
+    409,
+    'The audience is disabled at the platform',
+    'See the platform’s own answer; POST /v1/audiences/{id}/heal makes a new audience in its place.',
+  ),
   settings_invalid: entry(
     400,
     'The destination refuses these settings',

@@ -17,6 +17,7 @@ import type { Logger } from '@audience-sync/service/log'
 import { type Loop, startLoop } from '@audience-sync/service/loop'
 import { createDekStore } from '@audience-sync/vault/dek-store'
 import type { Keks } from '@audience-sync/vault/keks'
+import { lookAtOne } from './drift/look.ts'
 import { HOUSEKEEPING_EVERY_MS, housekeep } from './housekeeping.ts'
 import type { EngineOptions } from './options.ts'
 import { accountGrants, behaviorFeed, suppressionLog } from './peers.ts'
@@ -102,6 +103,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
     everyMs: options.settleMs,
     work: async () => (await requestRepeats(engine)) || requestFormerRemovals(engine),
   })
+  const looker = startLoop({ name: 'looker', log, everyMs: options.pollMs, work: (stopping) => lookAtOne(engine, stopping) })
   const renewer = startLoop({ name: 'renewer', log, everyMs: RENEW_LOOK_MS, work: () => leaveRenewals(engine) })
   const migrator = startLoop({ name: 'normaliser', log, everyMs: MIGRATION_LOOK_MS, work: () => requestMigrations(engine) })
   const reporter = startLoop({ name: 'normaliser reports', log, everyMs: options.pollMs, work: (stopping) => reportNormaliser(engine, stopping) })
@@ -111,7 +113,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
     consumersOf(engine, wake, () => reader.wake()),
     { log },
   )
-  const all = [...loops, settler, reader, repeater, renewer, migrator, reporter, housekeeper]
+  const all = [...loops, settler, reader, repeater, looker, renewer, migrator, reporter, housekeeper]
   return {
     async stop() {
       await subscription.stop()

@@ -129,9 +129,9 @@ export async function requestHeal(tx: Tx, audience: AudienceRef, announce = true
   return run
 }
 
-/** Looks at the far side as soon as somebody can. */
+/** The far side is looked at as soon as somebody can. */
 export async function requestCheck(tx: Tx, audienceNo: number): Promise<void> {
-  await tx.query('UPDATE audience SET check_at = now() WHERE no = $1', [audienceNo])
+  await tx.query(`UPDATE audience SET check_at = '-infinity' WHERE no = $1`, [audienceNo])
 }
 
 /** Asked again, it is tried again at once: what kept the platform from it may be gone, or everything there shall be kept after all. */

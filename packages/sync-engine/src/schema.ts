@@ -81,7 +81,7 @@ export const audience = pgTable(
     driftPolicy: jsonb('drift_policy').notNull().default({ missing: 'hold', renamed: 'report', size: 'report' }),
     /** What the last look at the far side found: `Drift` of `pure/drift.ts`. */
     drift: jsonb('drift'),
-    /** When to look again; null: nobody has said yet. */
+    /** When to look at the far side again; null: nobody has said yet; -infinity: somebody asked for it. */
     checkAt: at('check_at'),
     /** The far audience is not there, or not shown (`Missing` of `drift/missing.ts`): nothing is sent until that is answered. */
     missing: jsonb('missing'),

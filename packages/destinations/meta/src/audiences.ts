@@ -130,7 +130,7 @@ export function metaAudiences(graph: Graph, apiVersion: string, now: () => numbe
 
     /** Applied: Meta changed the audience's content after it accepted the batch, by its own clock and in whole seconds, and is not at work (SYNC.md C20). */
     async settle(ctx: Context, externalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]> {
-      const { body } = await get(ctx, externalId, 'operation_status,time_content_updated')
+      const { body } = await seeing(ctx, externalId, get(ctx, externalId, 'operation_status,time_content_updated'))
       const updatedAt = contentUpdatedAt(body)
       return batches.map(({ batchId, acceptedAt }) =>
         updatedAt !== undefined && updatedAt > Math.floor(acceptedAt.getTime() / 1_000)

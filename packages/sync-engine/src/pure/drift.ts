@@ -51,6 +51,10 @@ const FALLEN_SHARE = 0.3 // estimates swing by a tenth or two from day to day
 const FALLEN_AT_LEAST = 1_000
 const NORMAL_AFTER_MS = 30 * DAY_MS // a size that stays for a month is how it is there
 
+/** What keeps the platform from taking anything for it, and its ads from running. */
+export const stopsUploads = ({ findings }: Pick<Drift, 'findings'>): Finding | undefined =>
+  findings.find(({ code }) => code === 'audience_flagged' || code === 'audience_disabled')
+
 type Found = Omit<Finding, 'since'>
 
 /** What is found now; a finding that was there before keeps its `since`. */

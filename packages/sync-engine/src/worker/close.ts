@@ -1,6 +1,7 @@
 /** The moves of a run, each one transaction that records and announces (DESIGN.md §2.7). Only the lease holder calls them. */
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
+import { type Drift, stopsUploads } from '../pure/drift.ts'
 import { requestRun } from '../requests.ts'
 import { requestFollowUp } from '../store/follow-up.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
@@ -73,6 +74,8 @@ export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
   const missing = audience.missing as StatusReason | null
   if (missing && !audience.healRequestedAt) return setStatus(tx, audience, 'held', { code: missing.code, detail: missing.detail, platform: missing.platform })
   const refused = await stillRefused(tx, audience)
+  const stops = audience.drift ? stopsUploads(audience.drift as Drift) : undefined
+  if (stops) return setStatus(tx, audience, 'error', { code: stops.code, detail: stops.detail })
   if (audience.tooSmall) await setStatus(tx, audience, 'paused', { code: 'audience_too_small' })
   else if (refused) await setStatus(tx, audience, 'held', refused)
   else await setStatus(tx, audience, rows[0]?.unapplied ? 'pending' : 'active')

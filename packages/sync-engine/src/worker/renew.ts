@@ -3,6 +3,7 @@
  * as a repetition of their last word. It asks for permission anew like any addition, is not counted, and comes by itself: an audience
  * that nobody syncs does not run empty.
  */
+import type { Tx } from '@audience-sync/db/database'
 import { type Engine, inTenant } from './engine.ts'
 
 /** How often somebody looks: a fraction of a day, the unit of `renewAfterDays`. */
@@ -20,17 +21,20 @@ export async function leaveRenewals(engine: Engine): Promise<false> {
   for (const { no, tenant_id, settings } of rows) {
     const days = manifest.renewAfterDays(manifest.settings.parse(settings))
     if (days === null) continue
-    await inTenant(engine, tenant_id, (tx) =>
-      tx.query(
-        `INSERT INTO say_again (audience_no, tenant_no, destination_no, customer_no, due_at, times)
-         SELECT l.audience_no, l.tenant_no, l.destination_no, l.customer_no, now(), 1
-         FROM ledger l JOIN audience a ON a.no = l.audience_no AND a.generation = l.generation JOIN batch b ON b.no = l.add_batch
-         WHERE l.audience_no = $1 AND (l.remove_batch IS NULL OR l.remove_batch < l.add_batch)
-           AND b.state IN ('accepted', 'applied') AND b.accepted_at < now() - $2 * interval '1 day'
-         ON CONFLICT (audience_no, customer_no) DO NOTHING`,
-        [no, days],
-      ),
-    )
+    await inTenant(engine, tenant_id, (tx) => sayEveryoneAgain(tx, no, days))
   }
   return false
+}
+
+/** Everyone who was added at least so many days ago, and is still wanted there, is said again as a repetition of their last word. */
+export async function sayEveryoneAgain(tx: Tx, audienceNo: number, days: number): Promise<void> {
+  await tx.query(
+    `INSERT INTO say_again (audience_no, tenant_no, destination_no, customer_no, due_at, times)
+     SELECT l.audience_no, l.tenant_no, l.destination_no, l.customer_no, now(), 1
+     FROM ledger l JOIN audience a ON a.no = l.audience_no AND a.generation = l.generation JOIN batch b ON b.no = l.add_batch
+     WHERE l.audience_no = $1 AND (l.remove_batch IS NULL OR l.remove_batch < l.add_batch)
+       AND b.state IN ('accepted', 'applied') AND b.accepted_at <= now() - $2 * interval '1 day'
+     ON CONFLICT (audience_no, customer_no) DO NOTHING`,
+    [audienceNo, days],
+  )
 }
