@@ -1,7 +1,8 @@
 /** What a user chooses of an audience reaches the platform as chosen, and each person can be explained. */
 import { createAudience, createBehavior, ingest, type Json, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
+import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
-import { lastSeq, later, uploads } from './people.ts'
+import { customer, joins, lastSeq, later, people, uploads } from './people.ts'
 import type { Stage } from './stage.ts'
 
 const CONSENT = { adUserData: 'granted', adPersonalization: 'granted' }
@@ -72,6 +73,43 @@ export function choices(stage: Stage): void {
       await waitRun(client, (await refresh(client, made.id)).id)
       // Gone there, and forgotten here.
       expect(await explained('t1')).toMatchObject({ membership: { member: false }, state: 'absent', next: 'none' })
+    })
+
+    test('a behavior of fewer than a hundred is told of and paused, and begins by itself at the hundredth, with limited reach', async () => {
+      const { twin } = stage.system
+      const { client, accountId } = await stage.tenant('hundred')
+      const behavior = await createBehavior(client, 'small')
+      const join = async (from: number, to: number) => {
+        await ingest(client, people(from, to).map(customer))
+        await members(client, behavior, people(from, to).map(joins))
+      }
+      await join(0, 99)
+      const seq = await lastSeq(twin)
+      const made = await createAudience(client, behavior, accountId, { minimumSize: undefined })
+      expect(made).toMatchObject({
+        minimumSize: 100,
+        status: 'paused',
+        statusReason: { code: 'audience_too_small', title: 'Audience too small', solution: expect.stringContaining('combine') },
+        size: { eligible: 99 },
+        sizeAdvice: { band: 'too_small', limitedReach: true },
+        externalId: null,
+        lastRun: null,
+      })
+      expect((await client.ask('POST', `/v1/audiences/${made.id}/refresh`)).body.code).toBe('audience_too_small')
+      expect(await lastSeq(twin)).toBe(seq)
+
+      await join(99, 100)
+      const look = () => client.get(`/v1/audiences/${made.id}`)
+      const begun = await until('the first run has begun', async () => (await look()).lastRun, { timeoutMs: 60_000, everyMs: 200 })
+      expect(await waitRun(client, begun.id)).toMatchObject({ trigger: 'created', status: 'completed', counts: { added: 100, applied: 100 } })
+      expect(await look()).toMatchObject({
+        status: 'active',
+        externalId: expect.any(String),
+        sizeAdvice: { limitedReach: true },
+        destinationState: { asOf: expect.any(String) },
+      })
+      const { data } = await client.get(`/v1/audiences/${made.id}/history?kind=size`)
+      expect(data.map(({ data }: Json) => data).filter(({ direction }: Json) => direction)).toMatchObject([{ direction: 'above', eligible: 100, minimum: 100 }])
     })
   })
 }
