@@ -11,6 +11,13 @@ import pg from 'pg'
 
 export type Tx = pg.PoolClient
 
+const undos = new WeakMap<Tx, (() => void)[]>()
+
+/** What `fn` took out of memory for this transaction goes back before it is tried again, or given up. Called in the reverse order. */
+export function onRollback(tx: Tx, undo: () => void): void {
+  undos.get(tx)?.push(undo)
+}
+
 export interface Database {
   readonly pool: pg.Pool
   /** Runs `fn` in a transaction that sees the rows of this tenant (a UUID). */
@@ -64,17 +71,20 @@ async function transaction<T>(pool: pg.Pool, tenantId: string, fn: (tx: Tx) => P
   client.on('error', onError)
   try {
     await client.query('BEGIN')
+    undos.set(client, [])
     // Local to the transaction: a session setting would leak to the pool's next user.
     await client.query(`SELECT set_config('app.tenant_id', $1, true)`, [tenantId])
     const result = await fn(client)
     await client.query('COMMIT')
     return result
   } catch (error) {
+    for (const undo of undos.get(client)?.reverse() ?? []) undo()
     await client.query('ROLLBACK').catch((failure: Error) => {
       broken = failure
     })
     throw error
   } finally {
+    undos.delete(client)
     client.removeListener('error', onError)
     client.release(broken)
   }

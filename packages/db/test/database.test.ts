@@ -1,5 +1,6 @@
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { onRollback } from '../src/database.ts'
 
 let database: TestDatabase
 beforeAll(async () => {
@@ -26,6 +27,25 @@ test('a deadlock is tried again as a whole transaction', async () => {
     return 'done'
   })
   expect([result, tries]).toEqual(['done', 2])
+})
+
+test('what a transaction took out of memory is back when it is tried again', async () => {
+  const db = database.as('gateway', 2)
+  const waiting = ['a', 'b']
+  const seen: string[][] = []
+  await db.tx(async (tx) => {
+    const taken = waiting.splice(0)
+    onRollback(tx, () => waiting.unshift(...taken))
+    seen.push(taken)
+    if (seen.length === 1) await tx.query(`DO $$ BEGIN RAISE EXCEPTION 'seeded' USING ERRCODE = '40P01'; END $$`)
+  })
+  expect([seen, waiting]).toEqual([
+    [
+      ['a', 'b'],
+      ['a', 'b'],
+    ],
+    [],
+  ])
 })
 
 test('a failed transaction leaves nothing and its connection is clean', async () => {

@@ -262,6 +262,11 @@ const platform = {
   opted_out: entry(422, 'The person has opted out', 'Nothing to do.'),
   erased: entry(422, 'The person was erased', 'Nothing to do.'),
   dropped_by_rule: entry(422, 'A rule of the audience leaves the person out', 'Nothing to do, or change the audience’s transformations.'),
+  identifier_shared: entry(
+    422,
+    'Somebody who may not be sent has the same identifier',
+    'Nothing to do: it is sent again when that person may be sent, or has it no more.',
+  ),
   identifier_missing: entry(422, 'The person has no such identifier', 'Send it with the customer, if there is one.'),
   no_usable_identifier: entry(422, 'No chosen identifier is usable', 'Add or correct an identifier, or choose more identifiers for the audience.'),
 } as const

@@ -56,3 +56,8 @@ CREATE POLICY destination ON "normaliser_report" TO connector USING (destination
 GRANT SELECT, INSERT ON "normaliser_report" TO audiences;
 --> statement-breakpoint
 GRANT SELECT, UPDATE, DELETE ON "normaliser_report" TO connector;
+--> statement-breakpoint
+-- Housekeeping forgets the oldest.
+CREATE INDEX "history_by_time" ON "history" USING btree ("at");
+--> statement-breakpoint
+GRANT DELETE ON "history" TO connector;

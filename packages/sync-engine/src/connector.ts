@@ -31,6 +31,7 @@ import { requestFormerRemovals } from './worker/former.ts'
 import { claim } from './worker/lease.ts'
 import { MIGRATION_LOOK_MS, requestMigrations } from './worker/migrate.ts'
 import { reportNormaliser, tellInForce } from './worker/normaliser-report.ts'
+import { OPEN_ENDS_MS, requestOpenEnds } from './worker/open-ends.ts'
 import { leaveRenewals, RENEW_LOOK_MS } from './worker/renew.ts'
 import { requestRepeats } from './worker/repeat.ts'
 import { workAudience } from './worker/work.ts'
@@ -106,6 +107,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
   const looker = startLoop({ name: 'looker', log, everyMs: options.pollMs, work: (stopping) => lookAtOne(engine, stopping) })
   const renewer = startLoop({ name: 'renewer', log, everyMs: RENEW_LOOK_MS, work: () => leaveRenewals(engine) })
   const migrator = startLoop({ name: 'normaliser', log, everyMs: MIGRATION_LOOK_MS, work: () => requestMigrations(engine) })
+  const finisher = startLoop({ name: 'open ends', log, everyMs: OPEN_ENDS_MS, work: () => requestOpenEnds(engine) })
   const reporter = startLoop({ name: 'normaliser reports', log, everyMs: options.pollMs, work: (stopping) => reportNormaliser(engine, stopping) })
   const housekeeper = startLoop({ name: 'housekeeping', log, everyMs: HOUSEKEEPING_EVERY_MS, work: () => housekeep(engine) })
   const subscription: Subscription = await transport.subscribe(
@@ -113,7 +115,7 @@ export async function startConnector(parts: ConnectorParts): Promise<Connector> 
     consumersOf(engine, wake, () => reader.wake()),
     { log },
   )
-  const all = [...loops, settler, reader, repeater, looker, renewer, migrator, reporter, housekeeper]
+  const all = [...loops, settler, reader, repeater, looker, renewer, migrator, finisher, reporter, housekeeper]
   return {
     async stop() {
       await subscription.stop()

@@ -518,7 +518,7 @@ export const quota = pgTable(
   (t) => [primaryKey({ columns: [t.destinationNo, t.quota, t.scope] })],
 )
 
-/** Sizes and statuses over time, one row per change: what the history shows. */
+/** Sizes and statuses over time, one row per change: what the history shows. Kept 400 days. */
 export const history = pgTable(
   'history',
   {
@@ -530,7 +530,7 @@ export const history = pgTable(
     kind: text('kind').notNull(),
     data: jsonb('data').notNull(),
   },
-  (t) => [index('history_of_audience').on(t.audienceNo, t.no)],
+  (t) => [index('history_of_audience').on(t.audienceNo, t.no), index('history_by_time').on(t.at)],
 )
 
 /**

@@ -14,6 +14,7 @@ import { tellFar } from './store/far-state.ts'
 import { requestFollowUp } from './store/follow-up.ts'
 import { forgetRemoved } from './store/ledger.ts'
 import { type BatchRow, readAudience, readRun } from './store/rows.ts'
+import { leaveUnconfirmed } from './store/say-again.ts'
 import { setStatus } from './store/status.ts'
 import { complete, restStatus } from './worker/close.ts'
 import { RunFails, RunWaits } from './worker/endings.ts'
@@ -129,8 +130,10 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, far
   const all = [...ended, ...given]
   const numbers = all.map(({ no }) => no)
   await tx.query('DELETE FROM batch_payload WHERE batch_no = ANY($1)', [numbers])
-  const removals = all.filter(({ operation }) => operation === 'remove').map(({ no }) => no)
-  await forgetRemoved(tx, audienceNo, removals)
+  const removalsOf = (batches: readonly { readonly no: number; readonly operation: string }[]) =>
+    batches.filter(({ operation }) => operation === 'remove').map(({ no }) => no)
+  await leaveUnconfirmed(tx, audienceNo, removalsOf(given))
+  await forgetRemoved(tx, audienceNo, removalsOf(all))
   const { rows: runs } = await tx.query<{ no: number }>(
     `SELECT no FROM run r WHERE audience_no = $1 AND (status = 'applying' OR no = ANY($2)) AND NOT EXISTS (SELECT FROM batch b WHERE b.run_no = r.no AND b.state = 'accepted')`,
     [audienceNo, [...new Set(all.map(({ runNo }) => runNo))]],

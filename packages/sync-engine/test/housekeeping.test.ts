@@ -19,3 +19,13 @@ test('calls older than 90 days are forgotten, and tags that nobody in the ledger
   expect(after?.n).toBe((before?.n ?? 0) - 1)
   expect(await world.database.admin('SELECT DISTINCT customer_no FROM sync.ledger_tag')).toEqual([{ customer_no: 2 }])
 })
+
+test('the history of the last 400 days is kept', async () => {
+  const history = () => world.database.admin<{ n: number }>('SELECT count(*)::int AS n FROM sync.history')
+  const [before] = await history()
+  await world.database.admin(
+    `UPDATE sync.history SET at = CASE WHEN no = (SELECT min(no) FROM sync.history) THEN now() - interval '401 days' ELSE now() - interval '399 days' END`,
+  )
+  await housekeep(world.engine)
+  expect(await history()).toEqual([{ n: (before?.n ?? 0) - 1 }])
+})

@@ -47,7 +47,9 @@ export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest,
   const found = await lookUp(tx, audience.no, audience.generation, [no], await readExceptions(tx, audience.no))
   const versions = { configVersion: audience.configVersion, normaliser: manifest.normaliserVersion }
   const decision = decide(row, found.known.get(no), found.forced.has(no), choice, versions)
-  const identifiers = Object.fromEntries(choices.map((one) => [one, becameOf(known.fields, one)]))
+  const fields = { ...known.fields }
+  for (const field of known.withheld[purpose] ?? []) if (fields[field] === null) fields[field] = 'identifier_shared'
+  const identifiers = Object.fromEntries(choices.map((one) => [one, becameOf(fields, one)]))
   const keptBack = keptBackBy(decision, known.leftOut, Object.values(identifiers), suppressedBy)
   return {
     customerId,

@@ -174,6 +174,8 @@ describe('one run and one person', () => {
     expect(await person('c_4')).toMatchObject({ state: 'absent', reason: { code: 'dropped_by_rule' }, next: 'none' })
     rig.world.rows.set(1, [1, 1, purposeBit('ads'), all, Buffer.alloc(16, 8).toString('base64')])
     expect(await person('c_1')).toMatchObject({ state: 'applied', next: 'replace' })
+    rig.world.explained.set(1, { fields: { email: null, phone: null }, withheld: { ads: ['phone'] } })
+    expect((await person('c_1')).identifiers).toMatchObject({ email: { kept: true }, phone: { kept: false, code: 'identifier_shared' } })
     rig.world.rows.set(1, [1, 0, purposeBit('ads'), all, pieces])
     expect(await person('c_1')).toMatchObject({ membership: { member: false }, state: 'applied', next: 'remove' })
     expect(await rig.call('GET', `/v1/audiences/${id}/members/nobody`)).toMatchObject({ status: 404, body: { code: 'customer_unknown' } })

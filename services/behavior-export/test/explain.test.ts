@@ -57,3 +57,16 @@ test('the transformations of an audience are applied first', async () => {
   const { fields, leftOut } = await explained({ type: 'drop', field: 'city' }, { type: 'defaultCountry', country: 'DE' }, { type: 'drop', field: 'emails' })
   expect([fields, leftOut]).toEqual([{ email: null, phone: null }, false])
 })
+
+test('C2: an identifier that somebody carries who may not be sent is named as withheld, for the purposes that they refused', async () => {
+  const shared = { phone: '+14155550177' }
+  const granted = { adUserData: 'granted', adPersonalization: 'granted' }
+  await s.ndjson('/v1/customers', [
+    { customerId: 'e/2', identifiers: { email: 'e2@example.com', ...shared }, consent: granted, occurredAt: AT },
+    { customerId: 'e/3', identifiers: shared, consent: { ...granted, adUserData: 'denied' }, occurredAt: AT },
+  ])
+  const answer = Explained.parse((await explain('e/2')).body)
+  expect(answer).toMatchObject({ fields: { email: null, phone: null }, withheld: { ads: ['phone'] } })
+  expect(answer.withheld.crm).toBeUndefined()
+  expect((await explained()).withheld).toEqual({})
+})

@@ -131,5 +131,7 @@ export const Explained = z.object({
   leftOut: z.boolean(),
   /** Each field that is there after the transformations: null when it can be used, else the code that says why not. */
   fields: z.partialRecord(z.enum(fieldNames), z.string().nullable()),
+  /** Per purpose the fields of which nothing is sent, because somebody else who carries them may not be sent (C2). */
+  withheld: z.partialRecord(z.enum(purposes), z.array(z.enum(fieldNames))).default({}),
 })
 export type Explained = z.infer<typeof Explained>

@@ -28,6 +28,17 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
   )
 }
 
+/** These removals were never confirmed: whoever they name is not forgotten before they were removed once more. */
+export async function leaveUnconfirmed(tx: Tx, audienceNo: number, removals: readonly number[]): Promise<void> {
+  if (removals.length === 0) return
+  await tx.query(
+    `INSERT INTO say_again (audience_no, tenant_no, destination_no, customer_no, due_at, times)
+     SELECT audience_no, tenant_no, destination_no, customer_no, now(), 1 FROM ledger WHERE audience_no = $1 AND remove_batch = ANY($2) AND remove_batch > add_batch ORDER BY customer_no
+     ON CONFLICT (audience_no, customer_no) DO NOTHING`,
+    [audienceNo, removals],
+  )
+}
+
 /** A newer word is being said: the older one is not repeated, unless it is somebody else's removal that it has to outlast. */
 export async function forgetToSayAgain(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
   if (customers.length > 0)

@@ -4,6 +4,7 @@ import type { Tx } from '@audience-sync/db/database'
 import { type Drift, stopsUploads } from '../pure/drift.ts'
 import { requestRun } from '../requests.ts'
 import { requestFollowUp } from '../store/follow-up.ts'
+import { leave } from '../store/ledger.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { type AudienceStatus, announce, type StatusReason, setStatus } from '../store/status.ts'
 import type { Hold } from './brake.ts'
@@ -123,6 +124,7 @@ export function end(job: Job, run: RunRow, as: 'failed' | 'cancelled', reason: S
 /** The same, for whoever sets the status. */
 export async function endIn(tx: Tx, job: Job, run: RunRow, as: 'failed' | 'cancelled', reason: StatusReason | null): Promise<void> {
   await storeCalls(tx, job, run.no)
+  await closeOpen(tx, job, run, as)
   await tx.query('UPDATE run SET status = $2, error = $3, finished_at = now() WHERE no = $1 AND finished_at IS NULL', [
     run.no,
     as,
@@ -132,4 +134,31 @@ export async function endIn(tx: Tx, job: Job, run: RunRow, as: 'failed' | 'cance
   if (await hasUnsettled(tx, run.no)) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
   // Whoever cancels the healing takes the answer back: the question stands again.
   if (as === 'cancelled' && run.trigger === 'heal') await tx.query('UPDATE audience SET heal_requested_at = NULL WHERE no = $1', [job.audience.no])
+}
+
+/**
+ * Of a run that ends nothing is waiting any more (C24). What may have been sent is unknown, until the next run has sent it again; what
+ * was surely not taken ends with the run, and its people are left to do (C3).
+ */
+async function closeOpen(tx: Tx, job: Job, run: RunRow, as: 'failed' | 'cancelled'): Promise<void> {
+  await tx.query(`UPDATE batch SET state = 'unknown' WHERE run_no = $1 AND state = 'sending' AND attempts > 0`, [run.no])
+  const { rows } = await tx.query<{ no: number }>(`UPDATE batch SET state = $2 WHERE run_no = $1 AND state IN ('planned', 'sending') RETURNING no`, [
+    run.no,
+    as,
+  ])
+  if (rows.length === 0) return
+  const batches = rows.map(({ no }) => no)
+  const { rows: people } = await tx.query<{ no: number }>(
+    'SELECT customer_no AS no FROM ledger WHERE audience_no = $1 AND (add_batch = ANY($2) OR remove_batch = ANY($2)) ORDER BY customer_no',
+    [job.audience.no, batches],
+  )
+  await leave(
+    tx,
+    job.scope,
+    run.no,
+    'failed',
+    people.map(({ no }) => no),
+  )
+  await tx.query('DELETE FROM batch_payload WHERE batch_no = ANY($1)', [batches])
+  for (const no of batches) job.exceptions.set(no, 'failed')
 }

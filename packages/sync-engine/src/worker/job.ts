@@ -9,7 +9,7 @@ import { publicId } from '@audience-sync/contracts/ids'
 import type { Grant } from '@audience-sync/contracts/internal/grants'
 import { type IdentifierChoice, identifierChoices } from '@audience-sync/contracts/people'
 import type { Transformation } from '@audience-sync/contracts/transformations'
-import type { Tx } from '@audience-sync/db/database'
+import { onRollback, type Tx } from '@audience-sync/db/database'
 import {
   type CallRecord,
   type Context,
@@ -166,6 +166,10 @@ export async function storeCalls(tx: Tx, job: Speaker, runNo: number | null, bat
   const { engine, audience } = job
   const calls = job.calls.splice(0)
   const usages = job.usages.splice(0)
+  onRollback(tx, () => {
+    job.calls.unshift(...calls)
+    job.usages.unshift(...usages)
+  })
   for (const call of calls) {
     await tx.query(
       `INSERT INTO call (tenant_id, destination_no, audience_no, run_no, batch_no, method, path, status, duration_ms, request, response, platform_request_id, trace_id, started_at)

@@ -3,6 +3,7 @@
  * brake looks at, and what the progress is measured against.
  */
 import { type Sample, Sampler } from '../pure/sample.ts'
+import { Seen } from '../pure/seen.ts'
 import { decidePage } from './decisions.ts'
 import { inTenant } from './engine.ts'
 import type { Job } from './job.ts'
@@ -21,9 +22,12 @@ export interface Plan {
 export async function countPlan(job: Job, pages: PageReader): Promise<Plan> {
   const plan = { add: 0, replace: 0, remove: 0, privacy: 0 }
   const leaving = new Sampler()
+  // Somebody who changed twice, or changed and was left to do, is on two pages and said once.
+  const seen = new Seen()
   for await (const page of pages()) {
     const decided = await inTenant(job.engine, job.lease.tenantId, (tx) => decidePage(tx, job, page))
     for (const { customerNo, decision } of decided) {
+      if (!seen.add(customerNo)) continue
       if (decision.kind === 'add' || decision.kind === 'replace' || decision.kind === 'remove') plan[decision.kind] += 1
       if (decision.kind !== 'remove') continue
       if (decision.privacy) plan.privacy += 1

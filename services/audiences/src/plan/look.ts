@@ -11,11 +11,11 @@ import type { Manifest } from '@audience-sync/destination-kit/contract'
 import { PAGE } from '@audience-sync/sync-engine/options'
 import type { Feed } from '@audience-sync/sync-engine/peers'
 import { choiceOf } from '@audience-sync/sync-engine/pure/diff'
+import { Seen } from '@audience-sync/sync-engine/pure/seen'
 import { readExceptions, readTodo } from '@audience-sync/sync-engine/store/ledger'
 import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
 import { type Deciding, decidePage } from '@audience-sync/sync-engine/worker/decisions'
 import { type Bound, chooseBound, type Page } from '@audience-sync/sync-engine/worker/source'
-import { Seen } from './seen.ts'
 import { Tally } from './tally.ts'
 
 const HORIZON_MS = 5_000 // a writer’s transaction takes milliseconds; what is later than this is not in the plan
