@@ -204,7 +204,7 @@ const audiences = {
   lookalike_refused: entry(
     409,
     'The platform refuses to make this lookalike',
-    'See its own answer: mostly too few people of the seed live in the chosen place.',
+    'See its own answer: mostly too few people of the seed live in the chosen place, or the account has as many lookalikes as it may. It is tried again by itself.',
   ),
   lookalike_missing: entry(409, 'The lookalike no longer exists at the platform', 'Delete it here, and make it anew if it is needed.'),
   lookalike_building: entry(202, 'The platform is building the lookalike', 'Nothing to do: it takes some hours. Ads may use it meanwhile.'),

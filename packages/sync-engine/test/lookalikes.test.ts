@@ -200,6 +200,25 @@ test('R7: an opt-out that comes in between goes before the lookalikes that are l
   expect((await read(rows[1] as LookalikeRow)).attempts).toBe(0) // a removal is under way: the seed is not ready for the second
 })
 
+test('an account that is full: refused with the platform’s words, and made once there is room', async () => {
+  await start()
+  await world.sync()
+  const row = await wish()
+  const { account_external_id: account } = await world.audience()
+  const limit = (lookalikeLimit: number) =>
+    fetch(`${world.twin.url}/_twin/accounts/${account}`, {
+      method: 'PATCH',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ lookalikeLimit }),
+    })
+  await limit(0)
+  await world.work()
+  expect(await read(row)).toMatchObject({ status: 'error', status_reason: { code: 'lookalike_refused', platform: { code: expect.any(String) } } })
+  await limit(10)
+  await look()
+  expect(await read(row)).toMatchObject({ status: MADE, attempts: 2 })
+})
+
 describe('what becomes of it', () => {
   const made = async () => {
     await start()

@@ -11,6 +11,7 @@ import type { FarAudience } from '@audience-sync/destination-kit/contract'
 import { publish } from '@audience-sync/events/outbox'
 import { type Drift, type Finding, lookedAt, stopsUploads } from '../pure/drift.ts'
 import { requestRun } from '../requests.ts'
+import { tellFar } from '../store/far-state.ts'
 import { type AudienceRow, readAudience } from '../store/rows.ts'
 import { note, setStatus } from '../store/status.ts'
 import { restStatus } from '../worker/close.ts'
@@ -34,7 +35,7 @@ export async function recordLook(tx: Tx, engine: Engine, looked: AudienceRow, se
   const { far } = seen
   const drift = lookedAt(far, await here(tx, audience, far), before, new Date())
   await store(tx, no, drift)
-  await tellSize(tx, audience, far.size)
+  await tellFar(tx, audience, far)
   await tell(tx, audience, before, drift)
   // One that is disabled there is seen, and missing all the same.
   if (missingOf(audience) && !(missingOf(audience)?.code === 'audience_disabled' && far.state === 'disabled')) await seenAgain(tx, no)
@@ -53,12 +54,6 @@ async function here(tx: Tx, { no, generation, name, farStale, adopted, driftPoli
       ? { rows: [] }
       : await tx.query<{ people: number }>('SELECT count(*)::int AS people FROM ledger WHERE audience_no = $1 AND generation = $2', [no, generation])
   return { name, stale: farStale, adopted, policy: { renamed, size: onSize }, ledger: rows[0]?.people ?? null }
-}
-
-async function tellSize(tx: Tx, audience: AudienceRow, size: number | null): Promise<void> {
-  if (size === null) return
-  await tx.query('UPDATE audience SET size_destination = $2, size_as_of = now() WHERE no = $1', [audience.no, size])
-  if (size !== audience.sizeDestination) await note(tx, audience, 'size', { destination: size })
 }
 
 async function tell(tx: Tx, audience: AudienceRow, before: Drift | null, now: Drift): Promise<void> {
