@@ -45,6 +45,7 @@ const special: readonly ForwardedRoute[] = [
   { methods: ['POST'], url: '/v1/customers', service: 'behavior-export', kind: 'bulk' },
   { methods: ['GET', 'HEAD'], url: '/v1/runs/:id/rejections', service: 'audiences', takesLong: true }, // all at once, as NDJSON
   { methods: ['GET'], url: '/v1/runs/:id/stream', service: 'audiences', kind: 'stream' },
+  { methods: ['GET'], url: '/v1/events', service: 'webhooks', kind: 'stream' },
 ]
 
 export const forwardedRoutes: readonly ForwardedRoute[] = [

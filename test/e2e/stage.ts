@@ -9,6 +9,8 @@ export interface Tenant {
   /** UUID, as events name it. */
   readonly id: string
   readonly client: Client
+  /** The API key behind `client`. */
+  readonly key: string
   readonly connection: ConnectedMeta
   /** Of the account that works. */
   readonly accountId: string
@@ -48,9 +50,9 @@ export function installation(bus: 'kafka' | 'embedded', env: SystemOptions['env'
     },
     async tenant(slug) {
       const { url, adminKey, twin } = system()
-      const { id, client } = await newTenant(url, adminKey, slug)
+      const { id, client, key } = await newTenant(url, adminKey, slug)
       const connection = await connectMeta(client, twin)
-      return { id: uuidOf('tenant', id) ?? '', client, connection, accountId: connection.accounts.get(DEMO_ACCOUNT).id }
+      return { id: uuidOf('tenant', id) ?? '', client, key, connection, accountId: connection.accounts.get(DEMO_ACCOUNT).id }
     },
   }
 }

@@ -24,18 +24,22 @@ export function webhooks(stage: Stage): void {
       })
     })
     let url = ''
+    let live: Awaited<ReturnType<typeof listen>> | undefined
     beforeAll(async () => {
       await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
       url = `http://127.0.0.1:${(server.address() as { port: number }).port}/hooks`
     })
     afterAll(async () => {
+      live?.stop()
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
     })
 
     test('a run that the brake holds is told with its figures; approved, its end is told, too; the reference library takes both', async () => {
       const { twin } = stage.system
-      const { client, accountId } = await stage.tenant('webhooks')
+      const { client, accountId, key } = await stage.tenant('webhooks')
+      const stream = await listen(stage.system.url, key)
+      live = stream
       const { id: endpointId, secret } = await client.post('/v1/webhook-endpoints', {
         url,
         eventTypes: ['audience.created', 'audience.status.changed', 'sync.completed'],
@@ -81,9 +85,29 @@ export function webhooks(stage: Stage): void {
         for (const { email, phone, customerId } of everybody)
           for (const secretOfTheirs of [email, phone, customerId]) expect(body).not.toContain(secretOfTheirs)
 
-      const { data } = await client.get(`/v1/webhook-endpoints/${endpointId}/deliveries?state=delivered`)
-      expect(data.map(({ id }: Json) => id).sort()).toEqual(got.map(({ headers }) => headers['webhook-id']).sort())
-      expect(data[0].attempts).toMatchObject([{ status: 200, error: null }])
+      await until('the stream to have told the same', () => got.every(({ body }) => stream.text().includes(`data: ${body}\n`)))
+      await until('all of it to be written down as delivered', async () => {
+        const { data } = await client.get(`/v1/webhook-endpoints/${endpointId}/deliveries?state=delivered`)
+        expect(data[0].attempts).toMatchObject([{ status: 200, error: null }])
+        const ids = new Set(data.map(({ id }: Json) => id))
+        return got.every(({ headers }) => ids.has(headers['webhook-id']))
+      })
     })
   })
+}
+
+/** The tenant's stream of events of the types that the endpoint hears, open until it is stopped. */
+async function listen(url: string, key: string) {
+  const stopping = new AbortController()
+  const response = await fetch(`${url}/v1/events?types=audience.created,audience.status.changed,sync.completed`, {
+    headers: { authorization: `Bearer ${key}` },
+    signal: stopping.signal,
+  })
+  expect([response.status, response.headers.get('content-type')]).toEqual([200, expect.stringContaining('text/event-stream')])
+  let text = ''
+  const decoder = new TextDecoder()
+  void (async () => {
+    for await (const piece of response.body as AsyncIterable<Uint8Array>) text += decoder.decode(piece, { stream: true })
+  })().catch(() => {})
+  return { text: () => text, stop: () => stopping.abort() }
 }

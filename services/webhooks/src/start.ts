@@ -22,6 +22,7 @@ import { consumers } from './intake.ts'
 import { createPoster, type Resolve } from './post.ts'
 import { deliveryRoutes } from './routes/deliveries.ts'
 import { endpointRoutes } from './routes/endpoints.ts'
+import { eventRoutes } from './routes/events.ts'
 import { createSecrets } from './secrets.ts'
 import { createWorker } from './worker.ts'
 
@@ -72,7 +73,7 @@ export async function start(config: Config, { log, transport, tokens, resolve }:
     },
   })
   const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sending.healthy()] })
-  for (const routes of [endpointRoutes, deliveryRoutes]) routes(app, { db, secrets, poster, maxEndpoints: config.MAX_ENDPOINTS })
+  for (const routes of [endpointRoutes, deliveryRoutes, eventRoutes]) routes(app, { db, secrets, poster, maxEndpoints: config.MAX_ENDPOINTS })
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {
     name: NAME,

@@ -74,6 +74,14 @@ export const ReplayDeliveries = z
 
 export const Replayed = z.object({ replayed: z.int() }).meta({ id: 'Replayed' })
 
+/** In a query, comma-separated. */
+export const EventTypeList = z
+  .string()
+  .max(1_000)
+  .transform((text) => text.split(','))
+  .pipe(eventTypes)
+  .meta({ description: 'only these types, comma-separated' })
+
 export const EventTypes = z.object({
   data: z.array(
     z.object({ type: z.string(), description: z.string(), schema: z.record(z.string(), z.unknown()).meta({ description: 'JSON Schema of `data`' }) }),

@@ -4,6 +4,7 @@ import { orm } from '@audience-sync/db/database'
 import type { App } from '@audience-sync/service/app'
 import { idempotent } from '@audience-sync/service/idempotency'
 import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
+import { streamer } from '@audience-sync/service/streaming'
 import { call, run } from '@audience-sync/sync-engine/schema'
 import { and, asc, desc, eq, gt, lt } from 'drizzle-orm'
 import { z } from 'zod'
@@ -14,7 +15,6 @@ import { STREAM_MS, watchRun } from '../run-stream.ts'
 import { findAudience } from '../store.ts'
 import { runJsonOf } from './audiences.ts'
 import type { RouteParts } from './parts.ts'
-import { streamer } from './streaming.ts'
 
 const params = z.object({ id: z.string() })
 const read = { scope: 'audiences:read' } as const

@@ -1,7 +1,7 @@
 /** Answers that go on for a while: sent piece by piece as they are made, ended when their reader goes or the service stops. */
 import { Readable } from 'node:stream'
-import type { App } from '@audience-sync/service/app'
 import type { FastifyReply } from 'fastify'
+import type { App } from './app.ts'
 
 const IDLE_TIMEOUT_MS = 60_000 // in place of the server's 10 s: a slow reader, or nothing to say until the next heartbeat
 
