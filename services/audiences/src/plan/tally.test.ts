@@ -1,8 +1,8 @@
 import type { FeedRow } from '@audience-sync/contracts/internal/feed'
 import { groupBit, purposeBit } from '@audience-sync/contracts/people'
 import { choiceOf } from '@audience-sync/sync-engine/pure/diff'
+import { Seen } from '@audience-sync/sync-engine/pure/seen'
 import { describe, expect, test } from '@jest/globals'
-import { Seen } from './seen.ts'
 import { Tally } from './tally.ts'
 
 const choice = choiceOf(['email'], 'ads', { value: false, consent: false })
