@@ -109,6 +109,7 @@ export function choices(stage: Stage): void {
         destinationState: { asOf: expect.any(String) },
       })
       const { data } = await client.get(`/v1/audiences/${made.id}/history?kind=size`)
+      expect(data.at(-1)).toMatchObject({ data: { behavior: 99, eligible: 99 } }) // the history begins with the creation
       expect(data.map(({ data }: Json) => data).filter(({ direction }: Json) => direction)).toMatchObject([{ direction: 'above', eligible: 100, minimum: 100 }])
     })
   })

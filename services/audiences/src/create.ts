@@ -6,6 +6,7 @@ import { traceparent } from '@audience-sync/service/otel'
 import { requestRun } from '@audience-sync/sync-engine/requests'
 import { audience } from '@audience-sync/sync-engine/schema'
 import { type AudienceRow, readAudience } from '@audience-sync/sync-engine/store/rows'
+import { note } from '@audience-sync/sync-engine/store/status'
 import type { CheckedAudience } from './check-new.ts'
 import { claimName } from './name-taken.ts'
 import { wantSizeCheck } from './size-check.ts'
@@ -50,6 +51,9 @@ export async function createAudience(tx: Tx, tenantId: string, checked: CheckedA
     sizeEligible: tooSmall ? eligible : null,
     sizeAsOf: new Date(),
   })
+  // The history begins here: what follows are changes.
+  await note(tx, row, 'status', { from: null, to: row.status, code: tooSmall ? 'audience_too_small' : null })
+  if (tooSmall) await note(tx, row, 'size', { behavior: checked.members, eligible })
   if (asked.start && !tooSmall) await requestRun(tx, { audience: row, trigger: 'created', traceparent: traceparent() })
   await announceAudience(tx, row.no, 'created')
   await wantSizeCheck(tx, [row])

@@ -11,6 +11,7 @@ import { and, desc, eq, isNull, lt } from 'drizzle-orm'
 import { nameWarnings } from './audience-json.ts'
 import { invalid } from './check-new.ts'
 import { type Destinations, destinationAt } from './destinations.ts'
+import { hasTemplate } from './names.ts'
 import { reasonOf } from './reasons.ts'
 
 /** Wishes for one; the seed, locked by the caller, need not be ready. */
@@ -19,6 +20,7 @@ export async function createLookalike(tx: Tx, seed: AudienceRow, asked: NewLooka
   const { manifest, lookalikes } = destinationAt(destinations, seed.destination)
   if (!lookalikes) throw new AppError('lookalikes_unsupported', `${manifest.title} makes no lookalikes.`)
   if (asked.name.length > manifest.limits.nameLength) throw invalid('name', `at most ${manifest.limits.nameLength} characters at ${manifest.title}`)
+  if (hasTemplate(asked.name)) throw invalid('name', 'templates are of audiences: write what it shall be called')
   checkShares(asked, lookalikes.rules)
   checkPlaces(asked)
   checkValues(asked, isValueBased(seed, destinations))

@@ -48,7 +48,10 @@ test('sizes are counted in full soon after creation, and shown over time', async
   const { id } = await rig.audience({ behaviorId: rig.behavior(2_000), start: false })
   await counted()
   expect(await get(id)).toMatchObject({ size: { behavior: 2_020, eligible: 2_000, destination: null }, matchRate: null, sizeAdvice: { band: 'ideal' } })
-  expect((await rig.call('GET', `/v1/audiences/${id}/history`)).body.data).toMatchObject([{ kind: 'size', data: { behavior: 2_020, eligible: 2_000 } }])
+  expect((await rig.call('GET', `/v1/audiences/${id}/history`)).body.data).toMatchObject([
+    { kind: 'size', data: { behavior: 2_020, eligible: 2_000 } },
+    { kind: 'status', data: { from: null, to: 'pending' } },
+  ])
   await rig.database.admin('UPDATE sync.audience SET size_destination = 1240 WHERE id = $1', [bare(id)])
   expect((await get(id)).matchRate).toBe(0.62)
 })

@@ -83,6 +83,7 @@ describe('wishing for one', () => {
     [{ countryGroups: ['asia'], excludedCountries: ['US'] }, 'excludedCountries'],
     [{ excludedCountries: ['FR'] }, 'excludedCountries'],
     [{ name: 'x'.repeat(201) }, 'name'],
+    [{ name: 'Like {behavior}' }, 'name'],
     [{ type: 'closest' }, 'type'],
   ])('%j is malformed at %s', async (changes, path) => {
     const { id } = await rig.audience()

@@ -85,6 +85,7 @@ describe('wishes', () => {
     expect(history).toMatchObject([
       { kind: 'status', data: { to: 'syncing' } },
       { kind: 'status', data: { to: 'paused', code: 'audience_paused' } },
+      { kind: 'status', data: { from: null, to: 'pending', code: null } },
     ])
   })
 
