@@ -406,8 +406,10 @@ export const sayAgain = pgTable(
     destinationNo: smallint('destination_no').notNull(),
     /** Repetitions to come. */
     times: smallint('times').notNull(),
-    /** Somebody else's removal that shares an identifier, and has to be finished first (C2). */
+    /** No call up to this one may be open: an earlier one that named the person, or somebody else's removal that shares an identifier (C2). */
     afterBatch: bigint('after_batch', { mode: 'number' }),
+    /** An earlier addition may outlast the removal that came before the last word: that is said again as well. */
+    bothHalves: boolean('both_halves').notNull().default(false),
   },
   (t) => [primaryKey({ columns: [t.audienceNo, t.customerNo] }), index('say_again_due').on(t.destinationNo, t.dueAt)],
 )

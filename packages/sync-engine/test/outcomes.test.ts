@@ -177,7 +177,7 @@ test('two customers of one behavior, of 30 chosen at random in 40 runs, end exac
   }
   const wanted = [...world.behavior.people.values()].filter(({ member }) => member).map(({ identifiers }) => sha256(identifiers.email ?? ''))
   expect(world.far()).toEqual(wanted.sort())
-}, 60_000)
+}, 180_000)
 
 test('a new name is told to the platform by the next run', async () => {
   await start({}, 1)

@@ -1,9 +1,11 @@
 /** SYNC.md C4 and C16: a platform that applies accepted calls in any order, or a call twice, still ends with everybody's last word. */
 import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { housekeep } from '../src/housekeeping.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
+const LATE_MS = 600_000
 const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
 
@@ -39,7 +41,89 @@ describe('C4: order is not kept', () => {
     expect(await left()).toEqual([])
     expect((await world.run(second)).counts).toMatchObject({ planned: 1, removed: 1 })
     expect(world.far()).toEqual(emails(2))
-    expect(await world.database.admin(`SELECT customer_no FROM sync.ledger`)).toEqual([{ customer_no: 2 }])
+    // Nobody saw what the repetition did: they are remembered for a day, and then forgotten.
+    const ledger = () => world.database.admin(`SELECT customer_no FROM sync.ledger ORDER BY 1`)
+    await housekeep(world.engine)
+    expect(await ledger()).toEqual([{ customer_no: 1 }, { customer_no: 2 }])
+    await world.database.admin(`UPDATE sync.batch SET accepted_at = accepted_at - interval '25 hours' WHERE repeat`)
+    await housekeep(world.engine)
+    expect(await ledger()).toEqual([{ customer_no: 2 }])
+  })
+
+  test('an address that changed while the old one was still being worked on: its removal is said again as well, and the addition after it', async () => {
+    await start({}, 1)
+    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'POST' }, delayMs: LATE_MS })
+    await world.request()
+    await world.work()
+    world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    await world.settle()
+    expect(await requestRepeats(world.engine)).toBe(false) // the first call is not finished
+    world.twin.clock.advance(LATE_MS)
+    expect(world.far()).toEqual([...emails(1), sha256('new@example.com')].sort()) // the old address came last
+    await calm()
+    expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'POST', 'DELETE', 'POST'])
+    expect(world.far()).toEqual([sha256('new@example.com')])
+    expect(await left()).toEqual([])
+    expect(await world.database.admin('SELECT FROM sync.todo')).toEqual([])
+  })
+
+  test('a worker that dies between the two halves of such a repetition loses nobody', async () => {
+    await start({}, 1)
+    await world.request()
+    await world.work()
+    world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    await world.settle()
+    // The removal is taken, the addition meets a platform that is down for longer than a run has patience.
+    world.twin.fault({ kind: 'status', status: 503, match: { path: '/users', method: 'POST' }, times: 50 })
+    await requestRepeats(world.engine)
+    await world.work()
+    expect(world.uploads().map(({ method }) => method)).toEqual(
+      ['POST', 'DELETE', 'POST', 'DELETE', ...Array(50).fill('POST')].slice(0, world.uploads().length),
+    )
+    expect(await left()).toHaveLength(1) // only the second half says them
+    await fetch(`${world.twin.url}/_twin/faults`, { method: 'DELETE' })
+    await world.database.admin(`UPDATE sync.run SET not_before = now() WHERE status IN ('queued', 'waiting')`)
+    await world.sync()
+    await calm()
+    expect(world.far()).toEqual([sha256('new@example.com')])
+    expect(await left()).toMatchObject([{ times: 2 }]) // nobody saw when the repeated removal was applied
+    expect(await world.database.admin('SELECT FROM sync.todo')).toEqual([])
+    const [row] = await world.database.admin<{ added: boolean }>('SELECT add_batch > remove_batch AS added FROM sync.ledger')
+    expect(row).toEqual({ added: true })
+  })
+
+  test('whoever comes back within a day of a repeated removal is said again: nobody saw when that was applied', async () => {
+    await start({}, 1, 2)
+    await world.request()
+    await world.work()
+    world.behavior.leave(1)
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    await world.settle()
+    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'DELETE' }, delayMs: LATE_MS })
+    await requestRepeats(world.engine)
+    await world.work()
+    world.behavior.join(1)
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    expect(world.far()).toEqual(emails(1, 2))
+    world.twin.clock.advance(LATE_MS)
+    expect(world.far()).toEqual(emails(2)) // the repetition came last
+    for (const times of [2, 1]) {
+      expect(await left()).toMatchObject([{ customer_no: 1, times }])
+      await world.database.admin('UPDATE sync.say_again SET due_at = now()')
+      await calm()
+    }
+    expect(world.far()).toEqual(emails(1, 2))
+    expect(await left()).toEqual([])
   })
 
   test('a replacement ends with its addition said again, not counted, and asked for permission anew', async () => {

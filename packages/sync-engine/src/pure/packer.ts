@@ -24,6 +24,8 @@ export interface Part {
   readonly fingerprint: number | null
   /** Which page of the source it came from: the cursor may pass a page when all its parts are stored. */
   readonly page: number
+  /** Of a removal: an addition of the same person follows, and until it is stored the person is left to do. */
+  readonly half?: boolean
   /** The same person has a removal that must be accepted before this addition goes out. */
   readonly afterRemoval: boolean
   readonly suppressionsAt: string

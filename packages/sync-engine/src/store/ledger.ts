@@ -100,14 +100,15 @@ export async function readHeld(
   audienceNo: number,
   generation: number,
   customers: readonly number[],
-): Promise<Map<number, { held: Buffer; removeBatch: number | null; left: boolean }>> {
-  const { rows } = await tx.query<{ customer_no: number; held: Buffer; remove_batch: number | null; left: boolean }>(
-    `SELECT l.customer_no, l.held, l.remove_batch, t.customer_no IS NOT NULL AS left
+): Promise<Map<number, { held: Buffer; removeBatch: number | null; left: boolean; again: boolean }>> {
+  const { rows } = await tx.query<{ customer_no: number; held: Buffer; remove_batch: number | null; left: boolean; again: boolean }>(
+    `SELECT l.customer_no, l.held, l.remove_batch, t.customer_no IS NOT NULL AS left,
+       EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no) AS again
      FROM ledger l LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no
      WHERE l.audience_no = $1 AND l.generation = $2 AND l.customer_no = ANY($3)`,
     [audienceNo, generation, customers],
   )
-  return new Map(rows.map(({ customer_no, held, remove_batch, left }) => [customer_no, { held, removeBatch: remove_batch, left }]))
+  return new Map(rows.map(({ customer_no, held, remove_batch, left, again }) => [customer_no, { held, removeBatch: remove_batch, left, again }]))
 }
 
 /**

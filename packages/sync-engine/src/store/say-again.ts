@@ -10,21 +10,25 @@ const LATEST = '7 days' // C4: nobody waits longer for earlier calls to be termi
 
 /**
  * After a word was accepted: those of its people whose other call, of the opposite kind, may still be applied after it. Where the
- * platform keeps no order that is any call it has not finished with; a removal besides doubts an addition whose outcome was
- * unknown for a while, because it may have landed twice.
+ * platform keeps no order (`ordered`: it does, or is done when it answers) that is any call it has not finished with, and a
+ * repetition of the last day, which nobody watches. A removal besides doubts an addition whose outcome was unknown for a while,
+ * because it may have landed twice. A row stays when a newer word is said: what may come late, may come after that, too.
  */
-export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: string, keepsOrder: boolean, customers: readonly number[]): Promise<void> {
+export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: string, ordered: boolean, customers: readonly number[]): Promise<void> {
   await tx.query(
-    `INSERT INTO say_again AS s (audience_no, tenant_no, destination_no, customer_no, due_at, times)
-     SELECT $1::int, $2::int, $3::smallint, l.customer_no, CASE WHEN o.doubtful THEN now() + interval '${DOUBTFUL_FIRST}' ELSE now() END, CASE WHEN o.doubtful THEN ${DOUBTFUL_TIMES} ELSE 1 END
+    `INSERT INTO say_again AS s (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch, both_halves)
+     SELECT $1::int, $2::int, $3::smallint, l.customer_no, CASE WHEN o.doubtful THEN now() + interval '${DOUBTFUL_FIRST}' ELSE now() END,
+       CASE WHEN o.doubtful THEN ${DOUBTFUL_TIMES} ELSE 1 END, o.no, $4 = 'remove'
      FROM ledger l
      JOIN LATERAL (
-       SELECT state = 'accepted' AND NOT $5 AS unfinished, $4 = 'remove' AND (attempts > 1 OR state = 'abandoned') AND sent_at > now() - interval '${DOUBTFUL_THEN}' AS doubtful
+       SELECT no, state = 'accepted' AND NOT $5 AS unfinished,
+         sent_at > now() - interval '${DOUBTFUL_THEN}' AND (($4 = 'remove' AND (attempts > 1 OR state = 'abandoned')) OR (repeat AND NOT $5)) AS doubtful
        FROM batch WHERE no = CASE WHEN $4 = 'remove' THEN l.add_batch ELSE l.remove_batch END
      ) AS o ON o.unfinished OR o.doubtful
-     WHERE l.audience_no = $1 AND l.customer_no = ANY($6) AND l.generation = $7 ORDER BY l.customer_no
-     ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = excluded.due_at, times = excluded.times`,
-    [scope.audienceNo, scope.tenantNo, scope.destinationNo, operation, keepsOrder, customers, scope.generation],
+     WHERE l.audience_no = $1 AND l.generation = $7 AND l.customer_no = ANY($6) ORDER BY l.customer_no
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = excluded.due_at, times = greatest(s.times, excluded.times),
+       after_batch = greatest(s.after_batch, excluded.after_batch), both_halves = s.both_halves OR excluded.both_halves`,
+    [scope.audienceNo, scope.tenantNo, scope.destinationNo, operation, ordered, customers, scope.generation],
   )
 }
 
@@ -39,24 +43,26 @@ export async function leaveUnconfirmed(tx: Tx, audienceNo: number, removals: rea
   )
 }
 
-/** A newer word is being said: the older one is not repeated, unless it is somebody else's removal that it has to outlast. */
+/** A newer word is being said: a renewal is needless. */
 export async function forgetToSayAgain(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
   if (customers.length > 0)
     await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2) AND after_batch IS NULL', [audienceNo, customers])
 }
+
+/** Left to do: said anew anyway, and first. */
+const LEFT = (row: string) =>
+  `EXISTS (SELECT FROM todo t WHERE t.audience_no = ${row}.audience_no AND t.customer_no = ${row}.customer_no AND t.not_before < 'infinity')`
 
 /** There is nothing to repeat after all: the person has changed, and the feed has that. */
 export async function neverMind(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
   if (customers.length > 0) await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2)', [audienceNo, customers])
 }
 
-/** It was said again: once more later, or never. */
+/** It was said again: once more later, or never. Of whom only the removal was, the addition is still to come. */
 export async function saidAgain(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
-  await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2) AND times <= 1', [audienceNo, customers])
-  await tx.query(`UPDATE say_again SET times = times - 1, due_at = now() + interval '${DOUBTFUL_THEN}' WHERE audience_no = $1 AND customer_no = ANY($2)`, [
-    audienceNo,
-    customers,
-  ])
+  const whole = `audience_no = $1 AND customer_no = ANY($2) AND NOT ${LEFT('say_again')}`
+  await tx.query(`DELETE FROM say_again WHERE ${whole} AND times <= 1`, [audienceNo, customers])
+  await tx.query(`UPDATE say_again SET times = times - 1, due_at = now() + interval '${DOUBTFUL_THEN}' WHERE ${whole}`, [audienceNo, customers])
 }
 
 /** The repetition was refused: nothing changes within minutes. */
@@ -68,15 +74,18 @@ export async function postpone(tx: Tx, audienceNo: number, customers: readonly n
   ])
 }
 
-const FINISHED = (batch: string) =>
-  `(${batch}.no IS NULL OR ${batch}.state NOT IN ('planned', 'sending', 'unknown', 'accepted') OR (${batch}.state = 'accepted' AND ${batch}.accepted_at < now() - interval '${LATEST}'))`
+/** The first call of the audience that the platform has not finished with: whoever it named is not known here, so it counts for all. */
+const FIRST_OPEN = (audience: string) => `(SELECT coalesce(min(no), 'infinity'::float8) AS no FROM (
+    SELECT min(no) AS no FROM batch WHERE audience_no = ${audience} AND state = 'accepted' AND accepted_at > now() - interval '${LATEST}'
+    UNION ALL SELECT min(no) FROM batch WHERE audience_no = ${audience} AND state NOT IN ('accepted', 'applied', 'split') AND state IN ('planned', 'sending', 'unknown')) AS b)`
 
-/** Due, and every call that named them is finished. */
-const DUE = `
-  FROM say_again s JOIN audience g ON g.no = s.audience_no
-  JOIN ledger l ON l.audience_no = s.audience_no AND l.customer_no = s.customer_no AND l.generation = g.generation
-  LEFT JOIN batch a ON a.no = l.add_batch LEFT JOIN batch r ON r.no = l.remove_batch LEFT JOIN batch f ON f.no = s.after_batch
-  WHERE s.due_at <= now() AND ${FINISHED('a')} AND ${FINISHED('r')} AND ${FINISHED('f')}`
+/** Whoever is to be said again, as the far audience of now has them. */
+const NAMED = `say_again s JOIN audience g ON g.no = s.audience_no
+  JOIN ledger l ON l.audience_no = s.audience_no AND l.customer_no = s.customer_no AND l.generation = g.generation`
+
+/** Due, and every earlier call is finished. An account-wide call of another audience is looked at by itself. */
+const DUE = `s.due_at <= now() AND NOT ${LEFT('s')} AND open.no > greatest(l.add_batch, l.remove_batch, s.after_batch)
+  AND NOT EXISTS (SELECT FROM batch f WHERE f.no = s.after_batch AND (f.state IN ('planned', 'sending', 'unknown') OR (f.state = 'accepted' AND f.accepted_at > now() - interval '${LATEST}')))`
 
 export interface Again {
   readonly customerNo: number
@@ -84,13 +93,16 @@ export interface Again {
   readonly fingerprint: number
   readonly normaliser: number
   readonly held: Buffer
+  /** The removal before an addition is said again as well. */
+  readonly bothHalves: boolean
 }
 
 /** A page of those who are due in an audience, in order. `removalsOnly`: an audience that is paused says nothing else (R7). */
 export async function readAgain(tx: Tx, audienceNo: number, after: number, removalsOnly: boolean, limit: number): Promise<Again[]> {
   const { rows } = await tx.query<Again>(
-    `SELECT s.customer_no AS "customerNo", CASE WHEN coalesce(l.remove_batch, 0) > l.add_batch THEN 'remove' ELSE 'add' END AS last, l.fingerprint, l.normaliser, l.held
-     ${DUE} AND s.audience_no = $1 AND s.customer_no > $2 AND (NOT $3 OR coalesce(l.remove_batch, 0) > l.add_batch)
+    `SELECT s.customer_no AS "customerNo", CASE WHEN coalesce(l.remove_batch, 0) > l.add_batch THEN 'remove' ELSE 'add' END AS last, l.fingerprint, l.normaliser, l.held, s.both_halves AS "bothHalves"
+     FROM ${NAMED}, ${FIRST_OPEN('$1')} AS open
+     WHERE ${DUE} AND s.audience_no = $1 AND s.customer_no > $2 AND (NOT $3 OR coalesce(l.remove_batch, 0) > l.add_batch)
      ORDER BY s.customer_no LIMIT $4`,
     [audienceNo, after, removalsOnly, limit],
   )
@@ -101,9 +113,21 @@ export async function readAgain(tx: Tx, audienceNo: number, after: number, remov
 export async function audiencesToSayAgain(tx: Tx, destinationNo: number): Promise<{ no: number; tenantId: string; paused: boolean }[]> {
   const { rows } = await tx.query<{ no: number; tenantId: string; paused: boolean }>(
     `SELECT au.no, au.tenant_id AS "tenantId", au.paused_at IS NOT NULL AS paused FROM audience au
-     WHERE au.no IN (SELECT s.audience_no ${DUE} AND s.destination_no = $1) AND au.deleted_at IS NULL AND au.delete_requested_at IS NULL
+     CROSS JOIN LATERAL ${FIRST_OPEN('au.no')} AS open
+     WHERE au.no IN (SELECT audience_no FROM say_again WHERE destination_no = $1 AND due_at <= now())
+       AND EXISTS (SELECT FROM ${NAMED} WHERE s.audience_no = au.no AND ${DUE}) AND au.deleted_at IS NULL AND au.delete_requested_at IS NULL
        AND NOT EXISTS (SELECT FROM run WHERE audience_no = au.no AND status IN ('queued', 'running', 'waiting', 'held')) LIMIT 32`,
     [destinationNo],
   )
   return rows
 }
+
+/**
+ * Nobody saw what a repeated removal did, so its people are remembered for as long as it may still come: whoever returns meanwhile
+ * is said again. Answers how many were forgotten.
+ */
+export const FORGET_REPEATED = (atMost: number) => `DELETE FROM ledger WHERE ctid IN (
+  SELECT l.ctid FROM ledger l JOIN batch b ON b.no = l.remove_batch
+  WHERE l.remove_batch > l.add_batch AND b.repeat AND b.state = 'applied' AND b.accepted_at < now() - interval '${DOUBTFUL_THEN}' AND b.unnamed_rejections = 0
+    AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
+    AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no) LIMIT ${atMost})`

@@ -9,7 +9,7 @@ import { purposeBit } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
 import type { Batch, EncodedRequest, Operation, SendConfig, Session } from '@audience-sync/destination-kit/contract'
 import { encodeHeld } from '../pure/held.ts'
-import type { Packed } from '../pure/packer.ts'
+import type { Packed, Part } from '../pure/packer.ts'
 import { type BatchPerson, decodePayload, encodePayload } from '../pure/payload.ts'
 import { tagsOf } from '../pure/tags.ts'
 import { heldOf, payloadOf } from '../sealer.ts'
@@ -94,10 +94,11 @@ export async function storeBatch(
       await recordAdditions(tx, scope, no, job.versions, ledgerRows)
       await recordTags(tx, scope, tagged)
     } else await recordRemovals(tx, scope, no, ledgerRows)
+    const of = (which: (part: Part) => boolean) => packed.parts.filter(which).map(({ customerNo }) => customerNo)
     await clearTodo(
       tx,
       audience.no,
-      numbersOf(people, ({ kind }) => kind !== 'none'),
+      of(({ kind, afterRemoval }) => kind !== 'none' || afterRemoval),
       privacy ? 0 : run.no,
       privacy,
     )
@@ -112,14 +113,13 @@ export async function storeBatch(
     )
     // The first half of a replacement leaves the person to do, for whoever goes on after a crash: only the second half says them,
     // and until then the ledger does not forget them (C1, C3).
-    if (packed.operation === 'remove' && !repeat && !job.former)
-      await leave(
-        tx,
-        scope,
-        null,
-        'in_flight',
-        numbersOf(people, ({ kind }) => kind === 'none'),
-      )
+    await leave(
+      tx,
+      scope,
+      null,
+      'in_flight',
+      of(({ half }) => half === true),
+    )
     await alongside(tx, no)
     return readBatch(tx, no)
   })

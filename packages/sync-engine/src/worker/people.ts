@@ -59,7 +59,9 @@ export async function heldOfPeople(
   for (const [no, row] of rows) {
     const sets = decodeHeld(engine.destination.manifest.keys, await open(row.held, heldOf(audience.no, no)))
     // Of whoever is left to do, some calls were made and some were not, and the ledger names the last one only: nothing counts as gone.
-    held.set(no, settleHeld(sets, row.left ? 'not_done' : stateOf(row.removeBatch, no)))
+    const state = row.left ? 'not_done' : stateOf(row.removeBatch, no)
+    // An earlier addition may still come after an applied removal (C4): until that is said again, its sets are not gone.
+    held.set(no, settleHeld(sets, state === 'applied' && row.again ? 'open' : state))
   }
   return held
 }
@@ -157,7 +159,7 @@ function said(
   const { remove, heldAfterRemove, heldAfterAdd } = planReplacement(keys, held, sets)
   const parts: Part[] = []
   if (remove.length > 0)
-    parts.push({ ...shared, operation: 'remove', kind: 'none', sets: remove, heldAfter: heldAfterRemove, fingerprint: null, afterRemoval: false })
+    parts.push({ ...shared, operation: 'remove', kind: 'none', sets: remove, heldAfter: heldAfterRemove, fingerprint: null, half: true, afterRemoval: false })
   parts.push({
     ...shared,
     operation: 'add',

@@ -9,7 +9,7 @@
 import { PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
 import { fingerprintOf } from '../pure/diff.ts'
-import { decodeHeld, type HeldSet } from '../pure/held.ts'
+import { decodeHeld, type HeldSet, planReplacement } from '../pure/held.ts'
 import { type Packed, Packer, type Part } from '../pure/packer.ts'
 import { requestPrivacyRun, requestRun } from '../requests.ts'
 import { heldOf } from '../sealer.ts'
@@ -39,16 +39,17 @@ export async function repeatLastWords(job: Job, run: RunRow, feed: Feed | null):
     const due = await inTenant(engine, lease.tenantId, (tx) => readAgain(tx, audience.no, after, feed === null, PAGE))
     if (due.length === 0) break
     after = due.at(-1)?.customerNo ?? after
-    const parts = [...(await removals(job, due)), ...(feed ? await additions(job, feed, due) : [])]
+    const people = [...(await removals(job, due)), ...(feed ? await additions(job, feed, due) : [])]
     const out = await optedOut(
       job,
       due.filter(({ last }) => last === 'remove').map(({ customerNo }) => customerNo),
     )
-    for (const part of parts) {
-      const manner = part.operation === 'remove' && out.has(part.customerNo) ? 'account' : 'list'
-      for (const packed of packers[manner].add([part])) await say(packed, manner)
+    for (const parts of people) {
+      const [{ operation, customerNo }] = parts
+      const manner = operation === 'remove' && parts.length === 1 && out.has(customerNo) ? 'account' : 'list'
+      for (const packed of packers[manner].add(parts)) await say(packed, manner)
     }
-    const said = new Set(parts.map(({ customerNo }) => customerNo))
+    const said = new Set(people.map(([{ customerNo }]) => customerNo))
     const changed = due.filter(({ customerNo }) => !said.has(customerNo)).map(({ customerNo }) => customerNo)
     await lease.fenced(run.no, (tx) => neverMind(tx, audience.no, changed))
   }
@@ -56,13 +57,16 @@ export async function repeatLastWords(job: Job, run: RunRow, feed: Feed | null):
   for (const packed of packers.list.flush()) await say(packed, 'list')
 }
 
-async function removals(job: Job, due: readonly Again[]): Promise<Part[]> {
+/** Of one person: a removal, an addition, or both in this order. */
+type Parts = readonly [Part, ...Part[]]
+
+async function removals(job: Job, due: readonly Again[]): Promise<Parts[]> {
   const known = await heldAsWritten(
     job,
     due.filter(({ last }) => last === 'remove'),
   )
   const shared = { operation: 'remove', kind: 'none', fingerprint: null, page: 0, afterRemoval: false, suppressionsAt: NOTHING_SINCE } as const
-  return [...known].map(([customerNo, held]) => ({ ...shared, customerNo, sets: held.map(({ set }) => set), heldAfter: held }))
+  return [...known].map(([customerNo, held]) => [{ ...shared, customerNo, sets: held.map(({ set }) => set), heldAfter: held }])
 }
 
 /** What the ledger rows say, whatever became of their last removal. */
@@ -76,22 +80,38 @@ const heldAsWritten = ({ engine, audience, lease }: Job, people: readonly Again[
     return known
   })
 
-async function additions(job: Job, feed: Feed, due: readonly Again[]): Promise<Part[]> {
+async function additions(job: Job, feed: Feed, due: readonly Again[]): Promise<Parts[]> {
   const staying = due.filter(({ last }) => last === 'add')
   if (staying.length === 0) return []
   const { purpose } = job.engine.destination.manifest
   const customers = staying.map(({ customerNo }) => customerNo)
   const { verdicts, suppressionsAt } = await feed.fetch(customers, purpose(job.config.settings), job.lease.signal)
   const known = await heldAsWritten(job, staying)
-  return staying.flatMap(({ customerNo, fingerprint, normaliser }, i): Part[] => {
+  return staying.flatMap(({ customerNo, fingerprint, normaliser, bothHalves }, i): Parts[] => {
     const verdict = verdicts[i]
     if (normaliser !== job.versions.normaliser) return []
     if (verdict?.verdict !== 'send' || fingerprintOf(verdict.groups, verdict.fingerprints, job.choice.watched) !== fingerprint) return []
     const prepared = preparedFor(job, verdict)
     if (prepared.rejected) return []
-    const leaving = (known.get(customerNo) ?? []).filter(({ removing, superseded }) => removing || superseded)
-    const heldAfter = [...leaving, ...prepared.sets.map((set) => ({ set, removing: false }))]
-    return [{ customerNo, operation: 'add', kind: 'none', sets: prepared.sets, heldAfter, fingerprint, page: 0, afterRemoval: false, suppressionsAt }]
+    const held = known.get(customerNo) ?? []
+    // What an earlier normaliser made goes by itself, later.
+    const superseded = held.filter((one) => one.superseded)
+    const shared = { customerNo, kind: 'none', page: 0, suppressionsAt } as const
+    const adding = { ...shared, operation: 'add', sets: prepared.sets, fingerprint } as const
+    const mine = held.filter((one) => !one.superseded)
+    const plan = planReplacement(job.engine.destination.manifest.keys, mine, prepared.sets)
+    if (!bothHalves || plan.remove.length === 0) {
+      const leaving = mine.filter(({ removing }) => removing)
+      const heldAfter = [...superseded, ...leaving, ...prepared.sets.map((set) => ({ set, removing: false }))]
+      return [[{ ...adding, heldAfter, afterRemoval: false }]]
+    }
+    const half = { ...shared, operation: 'remove', sets: plan.remove, fingerprint: null, half: true, afterRemoval: false } as const
+    return [
+      [
+        { ...half, heldAfter: [...superseded, ...plan.heldAfterRemove] },
+        { ...adding, heldAfter: [...superseded, ...plan.heldAfterAdd], afterRemoval: true },
+      ],
+    ]
   })
 }
 

@@ -83,7 +83,7 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     const person = byRow[index]
     if (person) refused.set(person.customerNo, { customerNo: person.customerNo, code, platform })
   }
-  const taken = row.operation === 'remove' && !row.repeat ? people.flatMap(({ sets }) => sets) : []
+  const taken = row.operation === 'remove' ? people.flatMap(({ sets }) => sets) : []
   const tags = tagsOf(await tagKeyOf(job), job.engine.destination.manifest.keys, taken)
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, row.no)
@@ -129,11 +129,12 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     const customers = peopleIn(batch)
     if (job.former) return
     if (row.repeat) await saidAgain(tx, row.audienceNo, customers)
-    else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder, customers)
+    else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder || applies === 'answer', customers)
     await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
     if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, customers, taken)
     if (applied && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
-    if (applied && row.operation === 'remove') await forgetRemoved(tx, row.audienceNo, [row.no])
+    // What a repetition did is not seen: whoever it removed is forgotten when it can have no effect any more.
+    if (applied && row.operation === 'remove' && !(row.repeat && applies === 'settle')) await forgetRemoved(tx, row.audienceNo, [row.no])
     if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
   })
   job.exceptions.delete(row.no)
