@@ -34,7 +34,7 @@ export interface Lease {
 
 /**
  * Work of one destination that somebody may do now, oldest first: a removal for privacy at any time; a live run that is due,
- * was abandoned, was approved, or has to stop; a queued run when none is live and the audience is neither paused nor deleting.
+ * was abandoned, was approved, or has to stop; a queued run when none is live and the audience is neither paused nor deleting;
  * a lookalike whose time has come. Whoever wishes a stop makes the run due once; if it then has to wait for the platform, it waits like any other (C15).
  * Of an audience that is missing at the platform only removals for privacy go on, and stops, until somebody has answered (C19).
  */

@@ -46,7 +46,7 @@ async function lookAfter(job: Job, lookalikes: Lookalikes, row: LookalikeRow): P
   // Somebody's create was sent and its answer lost, or this is the first try: the marker tells.
   const found = row.attempts > 0 ? await findAmong(job, lookalikes, seed, (far) => far.marker === markerOf(marked(row))) : undefined
   if (found) return take(job, lookalikes, row, found, false)
-  if (await announceCreate(job, row)) await create(job, lookalikes, row, seed.externalId)
+  if (await announceCreate(job, row, seed.externalId)) await create(job, lookalikes, row, seed.externalId)
 }
 
 /** A lookalike is made once: there is no second generation of it. */
@@ -109,13 +109,15 @@ async function findAmong(job: Job, lookalikes: Lookalikes, seed: FarSeed, wanted
   return undefined
 }
 
-/** Intent before side effect (S-4); false: nobody wishes for it any more, or the seed shall rest. */
-function announceCreate(job: Job, row: LookalikeRow): Promise<boolean> {
+/** Intent before side effect (S-4); false: nobody wishes for it any more, the seed shall rest, or another far audience took its place. */
+function announceCreate(job: Job, row: LookalikeRow, seedExternalId: string): Promise<boolean> {
   return job.lease.fenced(null, async (tx, wishes) => {
-    const { rowCount } = await tx.query('UPDATE lookalike SET attempts = attempts + 1 WHERE no = $1 AND delete_requested_at IS NULL AND $2', [
-      row.no,
-      !wishes.pause && !wishes.remove,
-    ])
+    if (wishes.pause || wishes.remove) return false
+    const { rowCount } = await tx.query(
+      `UPDATE lookalike SET attempts = attempts + 1 WHERE no = $1 AND delete_requested_at IS NULL
+         AND EXISTS (SELECT FROM audience a WHERE a.no = lookalike.audience_no AND a.external_id = $2)`,
+      [row.no, seedExternalId],
+    )
     if (rowCount === 1) await move(tx, job.audience, row, { status: 'creating', reason: null, afterMs: 0 })
     return rowCount === 1
   })
