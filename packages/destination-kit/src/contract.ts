@@ -19,6 +19,7 @@ import type { Lookalikes } from './lookalike-contract.ts'
 import type { AudiencePurpose, ManifestExtras } from './manifest-contract.ts'
 import type { Normaliser } from './normaliser-contract.ts'
 import type { RemoveEverywhere } from './opt-out-contract.ts'
+import type { ReplaceList } from './replace-contract.ts'
 
 // ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -339,6 +340,8 @@ export interface Destination<S = unknown> extends Adopting<S> {
   push(ctx: Context, request: EncodedRequest): Promise<Accepted>
   /** Where one call removes people from every audience of an account. */
   readonly removeEverywhere?: RemoveEverywhere<S>
+  /** Where the whole list of an audience can be said anew. */
+  readonly replaceList?: ReplaceList<S>
   /** What became of accepted batches of one audience. Only where `applies` is `settle`. */
   settle(ctx: Context, audienceExternalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]>
   /** All audiences that carry our marker, oldest first. */

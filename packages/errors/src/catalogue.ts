@@ -227,6 +227,12 @@ const audiences = {
     'The destination refuses these settings',
     'Correct the settings named in `errors`; GET /v1/destinations/{destination} has their schema.',
   ),
+  replacement_finished: entry(409, 'The platform has finished replacing the list', 'Nothing to do: whoever was not in it yet is added one by one.'),
+  replacement_failed: entry(
+    409,
+    'The platform did not finish replacing the list',
+    'Nothing to do: everyone is looked at again, and added or removed one by one.',
+  ),
   removal_refused: entry(
     409,
     'The platform refuses to shrink the audience that far',

@@ -8,16 +8,17 @@ import { type AcceptedBatch, DestinationError, type FarAudience, type Settled } 
 import { and, eq, inArray } from 'drizzle-orm'
 import { settleBatch } from './late.ts'
 import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'
-import { requestCheck } from './requests.ts'
+import { requestCheck, requestRun } from './requests.ts'
 import { batch } from './schema.ts'
 import { tellFar } from './store/far-state.ts'
 import { requestFollowUp } from './store/follow-up.ts'
 import { forgetRemoved } from './store/ledger.ts'
-import { type BatchRow, readAudience, readRun } from './store/rows.ts'
+import { endReplacing, giveUpReplacing, replacingOf } from './store/replacing.ts'
+import { type AudienceRow, type BatchRow, readAudience, readRun } from './store/rows.ts'
 import { leaveUnconfirmed } from './store/say-again.ts'
-import { setStatus } from './store/status.ts'
+import { announce, setStatus } from './store/status.ts'
 import { complete, restStatus } from './worker/close.ts'
-import { RunFails, RunWaits } from './worker/endings.ts'
+import { RunFails, RunWaits, reasonOf } from './worker/endings.ts'
 import { type Engine, inTenant } from './worker/engine.ts'
 import { contextOf, grantOf, meet, type Speaker, storeCalls, takeQuota } from './worker/job.ts'
 import { tryShrinkingAgain } from './worker/too-small.ts'
@@ -115,9 +116,10 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, far
     .orderBy(batch.no)
     .for('update')
   const ended: BatchRow[] = []
+  const lost = await lostReplacement(tx, audience, open, words)
   for (const row of open) {
     const word = words.get(row.id)
-    if (!word || word.state === 'pending') continue
+    if (!word || word.state === 'pending' || (lost && row.manner === 'replace')) continue
     await settleBatch(tx, engine, audience, row, word)
     ended.push(row)
   }
@@ -134,6 +136,7 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, far
     batches.filter(({ operation }) => operation === 'remove').map(({ no }) => no)
   await leaveUnconfirmed(tx, audienceNo, removalsOf(given))
   await forgetRemoved(tx, audienceNo, removalsOf(all))
+  await endReplacing(tx, audienceNo)
   const { rows: runs } = await tx.query<{ no: number }>(
     `SELECT no FROM run r WHERE audience_no = $1 AND (status = 'applying' OR no = ANY($2)) AND NOT EXISTS (SELECT FROM batch b WHERE b.run_no = r.no AND b.state = 'accepted')`,
     [audienceNo, [...new Set(all.map(({ runNo }) => runNo))]],
@@ -145,6 +148,26 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, far
   await lookLater(tx, engine, audienceNo, settled)
   await rest(tx, audienceNo)
   if (all.length > 0) await requestFollowUp(tx, await readAudience(tx, audienceNo))
+}
+
+/** The platform gave up replacing the list: the run that did it has failed, and another adds and removes (C21). */
+async function lostReplacement(tx: Tx, audience: AudienceRow, open: readonly BatchRow[], words: ReadonlyMap<string, Settled>): Promise<boolean> {
+  const replacing = replacingOf(audience)
+  if (replacing?.state !== 'sent') return false
+  const word = open
+    .filter(({ manner }) => manner === 'replace')
+    .map(({ id }) => words.get(id))
+    .find((said) => said?.state === 'rejected')
+  if (word?.state !== 'rejected') return false
+  const reason = reasonOf(word.failure)
+  await giveUpReplacing(tx, audience, replacing, reason)
+  await tx.query(`UPDATE run SET status = 'failed', error = $2, finished_at = now() WHERE no = $1 AND finished_at IS NULL`, [
+    replacing.runNo,
+    JSON.stringify(reason),
+  ])
+  await announce(tx, 'failed', audience, await readRun(tx, replacing.runNo), reason.code)
+  await requestRun(tx, { audience, trigger: 'heal', mode: 'full', announce: false })
+  return true
 }
 
 /** Where the platform says that asking is not worth it for a while, nobody asks. */

@@ -1,5 +1,13 @@
 /** The audience itself: found by our marker, made, read, changed, deleted; and what became of uploads to it. */
-import { type AcceptedBatch, type Context, DestinationError, type FarAudience, type NewAudience, type Settled } from '@audience-sync/destination-kit/contract'
+import {
+  type AcceptedBatch,
+  type Context,
+  DestinationError,
+  type Failure,
+  type FarAudience,
+  type NewAudience,
+  type Settled,
+} from '@audience-sync/destination-kit/contract'
 import { adopt, adoptFields } from './adopt.ts'
 import { changeableFields, newFields, withoutLabels } from './audience-fields.ts'
 import { audienceLimit } from './audience-limit.ts'
@@ -7,12 +15,14 @@ import { contentUpdatedAt, farAudience, readFields } from './audience-state.ts'
 import { type Graph, required } from './client.ts'
 import { isRecord, numberOf, textOf } from './json.ts'
 import type { MetaSettings } from './manifest.ts'
+import { isReplaceFailed } from './replace.ts'
 
 /** "Use limit=20 with paging": larger pages are refused as too much data. */
 const pageSize = '20'
 /** 500 audiences and, as the reference has it, 10,000 lookalikes an account at most; the rest is room for ones that are being deleted. */
 const mostPages = 550
 
+const REPLACE_FAILED: Failure = { kind: 'invalid', code: 'replacement_failed', message: 'Meta gave up replacing the list (operation status 415).' }
 const jsonHeaders = { 'content-type': 'application/json' }
 /** "Does not exist, or you may not see it." */
 const notShown: ReadonlySet<string> = new Set(['100/33'])
@@ -132,11 +142,13 @@ export function metaAudiences(graph: Graph, apiVersion: string, now: () => numbe
     async settle(ctx: Context, externalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]> {
       const { body } = await seeing(ctx, externalId, get(ctx, externalId, 'operation_status,time_content_updated'))
       const updatedAt = contentUpdatedAt(body)
-      return batches.map(({ batchId, acceptedAt }) =>
-        updatedAt !== undefined && updatedAt > Math.floor(acceptedAt.getTime() / 1_000)
+      const lost = isReplaceFailed(body)
+      return batches.map(({ batchId, acceptedAt, receipt }) => {
+        if (lost && receipt.replaces === true) return { batchId, state: 'rejected', failure: REPLACE_FAILED }
+        return updatedAt !== undefined && updatedAt > Math.floor(acceptedAt.getTime() / 1_000)
           ? { batchId, state: 'applied', rejections: [] }
-          : { batchId, state: 'pending' },
-      )
+          : { batchId, state: 'pending' }
+      })
     },
   }
 

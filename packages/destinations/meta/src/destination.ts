@@ -13,6 +13,7 @@ import { type MetaSettings, metaManifest } from './manifest.ts'
 import { removeEverywhere } from './opt-out.ts'
 import { lane, prepare } from './payload.ts'
 import { push } from './push.ts'
+import { replaceList } from './replace.ts'
 import { currentVersion, refuseDeadVersion } from './versions.ts'
 
 export interface MetaDestinationOptions {
@@ -45,6 +46,7 @@ export function createMetaDestination({
       return to.startsWith('act_') ? push(graph, ctx, request) : seeing(ctx, to, push(graph, ctx, request))
     },
     removeEverywhere: removeEverywhere(apiVersion),
+    replaceList: replaceList(graph, apiVersion),
     settle: (ctx, externalId, batches) => seeing(ctx, externalId, audiences.settle(ctx, externalId, batches)),
     findAudiences: audiences.find,
     createAudience: audiences.create,

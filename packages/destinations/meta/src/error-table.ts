@@ -66,12 +66,14 @@ export const errorTable: readonly ErrorRow[] = [
 
   { when: ['100'], kind: 'invalid', code: 'platform_invalid_request', rowsOnUpload: true },
   {
-    when: ['100/1713098', '100/1752129', '100/1487534', '105', '194', '2500', '2650/1870147', '2650/1870158', '2650/1870159', '2650/1870144', '3018'],
+    when: ['100/1713098', '100/1752129', '100/1487534', '105', '194', '2500', '2650/1870147', '2650/1870158', '2650/1870144', '3018'],
     kind: 'invalid',
     code: 'platform_invalid_request',
   },
   // "Update failed", and the clash of data sources: an adopted audience that another tool filled with single-key uploads.
   { when: ['2650'], kind: 'invalid', code: 'audience_update_refused' },
+  // Of the last batch, sent again: it was taken.
+  { when: ['2650/1870159'], kind: 'invalid', code: 'replacement_finished' },
   // Partly done: the same again finishes it.
   { when: ['2650/1870148'], kind: 'unavailable', code: 'destination_unavailable' },
   { when: ['2654/1713007'], kind: 'invalid', code: 'lookalike_duplicate' },

@@ -86,7 +86,7 @@ const rows: readonly (readonly [number, number | undefined, FailureKind, Code, n
   [2650, undefined, 'invalid', 'audience_update_refused'],
   [2650, 1870147, 'invalid', 'platform_invalid_request'],
   [2650, 1870158, 'invalid', 'platform_invalid_request'],
-  [2650, 1870159, 'invalid', 'platform_invalid_request'],
+  [2650, 1870159, 'invalid', 'replacement_finished'],
   [2650, 1870144, 'invalid', 'platform_invalid_request'],
   [2650, 1870148, 'unavailable', 'destination_unavailable'],
   [2650, 1870145, 'busy', 'platform_busy', minute],

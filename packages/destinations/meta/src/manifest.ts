@@ -32,6 +32,10 @@ export const MetaSettings = z.strictObject({
     .min(1)
     .optional()
     .describe('What the audience may be used for. Unset: what Meta allows.'),
+  fullRefresh: z
+    .enum(['auto', 'replace', 'add_and_remove'])
+    .optional()
+    .describe('How a full refresh is said: by a new list where much of it has changed (`auto`, the default), always by a new list, or never.'),
 })
 export type MetaSettings = z.infer<typeof MetaSettings>
 

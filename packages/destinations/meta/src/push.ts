@@ -24,6 +24,7 @@ export async function push(graph: Graph, ctx: Context, request: EncodedRequest):
       sessionId: textOf(body.session_id) ?? numberOf(body.session_id) ?? null,
       audienceId: textOf(body.audience_id) ?? null,
       session: request.shown?.session ?? null,
+      ...(request.path.endsWith('/usersreplace') && { replaces: true }),
       numReceived,
       numInvalid,
       fbtraceId: requestId,

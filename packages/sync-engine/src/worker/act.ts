@@ -20,7 +20,7 @@ import { removeForPrivacy } from './privacy.ts'
 import { sendBatch } from './send.ts'
 import type { Page, PageReader } from './source.ts'
 
-interface Tally {
+export interface Tally {
   unchanged: number
   readonly suppressed: Map<string, number>
 }
@@ -180,7 +180,7 @@ async function settleQuietly(job: Job, run: RunRow, decided: readonly Decided[],
   })
 }
 
-async function count(tx: Tx, run: RunRow, { unchanged, suppressed }: Tally): Promise<void> {
+export async function count(tx: Tx, run: RunRow, { unchanged, suppressed }: Tally): Promise<void> {
   const total = [...suppressed.values()].reduce((sum, n) => sum + n, 0)
   if (unchanged === 0 && total === 0) return
   await tx.query('UPDATE run SET unchanged = unchanged + $2, suppressed = suppressed + $3 WHERE no = $1', [run.no, unchanged, total])

@@ -241,7 +241,10 @@ export function requestOf({ engine, audience }: Job, { config }: RunRow, { row, 
       config: config as SendConfig,
     })
   }
-  return destination.encode(batchToEncode(audience, config as SendConfig, row, people))
+  const batch = batchToEncode(audience, config as SendConfig, row, people)
+  if (row.manner !== 'replace') return destination.encode(batch)
+  if (!destination.replaceList) throw new Error('The destination cannot replace a list.')
+  return destination.replaceList.encode(batch)
 }
 
 function batchToEncode(audience: AudienceRow, config: SendConfig, row: BatchRow, people: readonly BatchPerson[]): Batch {

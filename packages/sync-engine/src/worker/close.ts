@@ -5,6 +5,7 @@ import { type Drift, stopsUploads } from '../pure/drift.ts'
 import { requestRun } from '../requests.ts'
 import { requestFollowUp } from '../store/follow-up.ts'
 import { leave } from '../store/ledger.ts'
+import { giveUpReplacing, replacingOf } from '../store/replacing.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { type AudienceStatus, announce, type StatusReason, setStatus } from '../store/status.ts'
 import type { Hold } from './brake.ts'
@@ -124,6 +125,8 @@ export function end(job: Job, run: RunRow, as: 'failed' | 'cancelled', reason: S
 /** The same, for whoever sets the status. */
 export async function endIn(tx: Tx, job: Job, run: RunRow, as: 'failed' | 'cancelled', reason: StatusReason | null): Promise<void> {
   await storeCalls(tx, job, run.no)
+  const replacing = replacingOf(job.audience)
+  if (replacing?.state === 'open' && replacing.runNo === run.no) await giveUpReplacing(tx, job.audience, replacing, reason)
   await closeOpen(tx, job, run, as)
   await tx.query('UPDATE run SET status = $2, error = $3, finished_at = now() WHERE no = $1 AND finished_at IS NULL', [
     run.no,

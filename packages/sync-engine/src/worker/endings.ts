@@ -28,6 +28,19 @@ export class RunFails extends Error {
   }
 }
 
+/** A replacement of the whole list will not be finished; the run goes on by adding and removing. */
+export class ReplaceFails extends Error {
+  override readonly name = 'ReplaceFails'
+  readonly reason: StatusReason
+  /** A call of it may have been taken. */
+  readonly begun: boolean
+  constructor(reason: StatusReason, begun: boolean) {
+    super(`replacement fails: ${reason.code}`)
+    this.reason = reason
+    this.begun = begun
+  }
+}
+
 /** Somebody asked for it: cancel, pause or delete. */
 export class RunStops extends Error {
   override readonly name = 'RunStops'

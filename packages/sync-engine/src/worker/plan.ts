@@ -13,6 +13,7 @@ export interface Plan {
   readonly add: number
   readonly replace: number
   readonly remove: number
+  readonly unchanged: number
   /** Of `remove`: may not be there any more; never held back. */
   readonly privacy: number
   /** Of whom the others are. */
@@ -20,7 +21,7 @@ export interface Plan {
 }
 
 export async function countPlan(job: Job, pages: PageReader): Promise<Plan> {
-  const plan = { add: 0, replace: 0, remove: 0, privacy: 0 }
+  const plan = { add: 0, replace: 0, remove: 0, unchanged: 0, privacy: 0 }
   const leaving = new Sampler()
   // Somebody who changed twice, or changed and was left to do, is on two pages and said once.
   const seen = new Seen()
@@ -28,7 +29,7 @@ export async function countPlan(job: Job, pages: PageReader): Promise<Plan> {
     const decided = await inTenant(job.engine, job.lease.tenantId, (tx) => decidePage(tx, job, page))
     for (const { customerNo, decision } of decided) {
       if (!seen.add(customerNo)) continue
-      if (decision.kind === 'add' || decision.kind === 'replace' || decision.kind === 'remove') plan[decision.kind] += 1
+      if (decision.kind === 'add' || decision.kind === 'replace' || decision.kind === 'remove' || decision.kind === 'unchanged') plan[decision.kind] += 1
       if (decision.kind !== 'remove') continue
       if (decision.privacy) plan.privacy += 1
       else leaving.add(customerNo)

@@ -12,6 +12,7 @@ import { Packer } from '../pure/packer.ts'
 import { requestPrivacyRun } from '../requests.ts'
 import { leaveToFormer } from '../store/far-audience.ts'
 import { clearTodo, readTodo } from '../store/ledger.ts'
+import { replacingOf } from '../store/replacing.ts'
 import { type RunRow, readRun } from '../store/rows.ts'
 import { newSessionId, storeBatch } from './batches.ts'
 import { begin, finish } from './close.ts'
@@ -41,6 +42,9 @@ export async function removeForPrivacy(job: Job): Promise<void> {
   const run = await begin(job, open)
   const { manifest, lane } = job.engine.destination
   const packer = new Packer(manifest.limits.rowsPerCall, lane)
+  // Beside a replacement nothing is said to the audience itself (C21).
+  const replacing = replacingOf(job.audience) !== null
+  const stuck: number[] = []
   for (let after = 0; ; ) {
     const customers = await inTenant(job.engine, lease.tenantId, (tx) => readTodo(tx, audience.no, after, true, run.no, PAGE))
     if (customers.length === 0) break
@@ -49,8 +53,9 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     const leaving = customers.filter((no) => !allowed.has(no))
     await lease.fenced(run.no, (tx) => leaveToFormer(tx, audience, leaving))
     // From the whole account where that works; the others from this audience.
-    const apart = new Set(await removeFromAccount(job, run, leaving))
-    const here = customers.filter((no) => apart.has(no) || allowed.has(no))
+    const apart = new Set(await removeFromAccount(job, run, leaving, { force: replacing }))
+    if (replacing) stuck.push(...apart)
+    const here = customers.filter((no) => (!replacing && apart.has(no)) || allowed.has(no))
     const held = await heldHere(
       job,
       run,
@@ -62,9 +67,9 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     for (const { parts } of people) for (const packed of packer.add(parts)) await say(job, run, packed)
   }
   for (const packed of packer.flush()) await say(job, run, packed)
-  const stuck = await removeFromAccount(job, run, job.tooSmall?.splice(0) ?? [], { force: true })
+  stuck.push(...(await removeFromAccount(job, run, job.tooSmall?.splice(0) ?? [], { force: true })))
   await removeFromFormer(job, run)
-  await repeatLastWords(job, run, null)
+  if (!replacing) await repeatLastWords(job, run, null)
   if (stuck.length > 0 || (await isLeft(job, run)))
     throw new RunWaits(REFUSED_AGAIN_MS, { code: 'platform_rejected_row', detail: 'The platform refused removals for privacy; they are tried again.' })
   await finish(job, run)
@@ -115,3 +120,12 @@ async function say(job: Job, run: RunRow, packed: Parameters<typeof storeBatch>[
   const batch = await storeBatch(job, run, packed, { session, privacy: true, alongside: async () => {} })
   await sendBatch(job, run, batch, true)
 }
+
+/** The open privacy run is tried again after a while. */
+export const waitWithPrivacy = ({ lease, audience }: Job, forMs: number): Promise<unknown> =>
+  lease.fenced(null, (tx) =>
+    tx.query(
+      `UPDATE run SET not_before = now() + $2 * interval '1 millisecond', status = 'waiting' WHERE audience_no = $1 AND trigger = 'privacy' AND status IN ('queued', 'running', 'waiting')`,
+      [audience.no, forMs],
+    ),
+  )

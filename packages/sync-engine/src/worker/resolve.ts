@@ -7,6 +7,7 @@ import { and, eq, inArray } from 'drizzle-orm'
 import { batch } from '../schema.ts'
 import { type RunRow, readRun } from '../store/rows.ts'
 import { loadBatch, tombstoned } from './batches.ts'
+import { ReplaceFails } from './endings.ts'
 import { inTenant } from './engine.ts'
 import type { Job } from './job.ts'
 import { ended, sendBatch } from './send.ts'
@@ -40,6 +41,9 @@ export async function resolveOpen(job: Job, ofRun?: RunRow): Promise<void> {
     }
     const gone = await inTenant(job.engine, lease.tenantId, (tx) => tombstoned(tx, job, stored))
     // Somebody in it may not be sent again: their removal is on its way, the others are said anew (C11).
+    // A place in a session cannot be left out: the whole of it is given up.
+    if (gone.size > 0 && stored.row.manner === 'replace')
+      throw new ReplaceFails({ code: 'replacement_failed', detail: 'Somebody opted out of a part whose outcome is unknown.' }, true)
     if (gone.size > 0) await ended(job, run, stored, 'abandoned', null, 'unknown', everyone)
     else await sendBatch(job, run, stored)
   }

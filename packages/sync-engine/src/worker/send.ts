@@ -21,6 +21,7 @@ import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, tagKeyOf, takeQuota } from './job.ts'
 import { leaveSharersElsewhere, mayRemoveEverywhere } from './opt-out.ts'
+import { beforeReplacing, finishedBefore, refuseReplacing } from './replacement-call.ts'
 import { holdUntilLarger, tryShrinkingAgain } from './too-small.ts'
 
 /** Sends `batch`, which is stored as `sending`. Returns when it is accepted, rejected, split or dissolved. */
@@ -53,6 +54,11 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
     const grant = await grantOf(job)
     if (!quotaTaken || attempt > 0) await takeQuota(job, grant.tier, 'write')
     await notBlocked(job)
+    const taken = batch.row.manner === 'replace' ? await beforeReplacing(job, run, batch) : null
+    if (taken) {
+      await recordAccepted(job, run, batch, taken)
+      return null
+    }
     await intent(job, run, batch, sha256)
     try {
       const accepted = await job.engine.destination.push(contextOf(job, grant), request)
@@ -60,6 +66,12 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
       return null
     } catch (error) {
       if (!(error instanceof DestinationError)) throw error
+      const finished = finishedBefore(batch, error.failure)
+      if (finished) {
+        await recordAccepted(job, run, batch, finished)
+        return null
+      }
+      refuseReplacing(batch, error.failure)
       if (error.failure.kind === 'rows') return { batch, failure: error.failure }
       const done = await afterFailure(job, run, batch, grant, error.failure, attempt)
       if (done) return null
@@ -68,11 +80,13 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
 }
 
 /** The lease is whole and the attempt is on record, before the call (S-4, C16). */
-async function intent(job: Job, run: RunRow, { row }: OpenBatch, sha256: Buffer): Promise<void> {
+async function intent(job: Job, run: RunRow, batch: OpenBatch, sha256: Buffer): Promise<void> {
+  const { row } = batch
   await job.lease.extend()
   await job.lease.fenced(run.no, (tx) =>
     tx.query(`UPDATE batch SET state = 'sending', attempts = attempts + 1, sent_at = coalesce(sent_at, now()), sha256 = $2 WHERE no = $1`, [row.no, sha256]),
   )
+  batch.row = { ...row, sentAt: row.sentAt ?? new Date() }
 }
 
 export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, accepted: Accepted): Promise<void> {

@@ -4,6 +4,7 @@
  * and by a replacement of the whole list where that is allowed. Removals for privacy go to the whole account instead (R7).
  */
 import type { Tx } from '@audience-sync/db/database'
+import { REFUSED_AGAIN_MS } from '../options.ts'
 import { requestRun } from '../requests.ts'
 import { leave } from '../store/ledger.ts'
 import { type AudienceRow, type RunRow, readAudience } from '../store/rows.ts'
@@ -11,13 +12,23 @@ import { type StatusReason, setStatus } from '../store/status.ts'
 import type { Job } from './job.ts'
 
 /** In the transaction that closes the refused batch. */
-export async function holdUntilLarger(tx: Tx, { audience, scope }: Job, run: RunRow, customers: readonly number[], reason: StatusReason): Promise<void> {
+export async function holdUntilLarger(
+  tx: Tx,
+  { engine, audience, scope, config }: Job,
+  run: RunRow,
+  customers: readonly number[],
+  reason: StatusReason,
+): Promise<void> {
   await tx.query('UPDATE audience SET shrink_refused = $2 WHERE no = $1', [audience.no, JSON.stringify(reason)])
   if (run.trigger === 'privacy') {
     // That run says nothing of the audience's status otherwise.
     await setStatus(tx, audience, 'held', reason)
     return
   }
+  // A full run says the whole list anew, where that is allowed.
+  const { replaceList } = engine.destination
+  if (replaceList && !audience.adopted && replaceList.wish(config.settings) !== 'never' && replaceList.refusal(config) === null)
+    await requestRun(tx, { audience, trigger: 'heal', mode: 'full', delayMs: REFUSED_AGAIN_MS, announce: false })
   await leave(tx, scope, run.no, 'too_small', customers)
   await tx.query(`UPDATE todo SET not_before = 'infinity' WHERE audience_no = $1 AND customer_no = ANY($2) AND reason = 'too_small'`, [audience.no, customers])
 }

@@ -11,13 +11,14 @@ import { withTraceparent } from '@audience-sync/service/otel'
 import { foundMissing, isHeldBack } from '../drift/missing.ts'
 import { requestRun } from '../requests.ts'
 import { readExceptions } from '../store/ledger.ts'
+import { giveUpReplacing, replacingOf } from '../store/replacing.ts'
 import { type RunRow, readAudience, readRun } from '../store/rows.ts'
 import { crossMinimum, setStatus } from '../store/status.ts'
 import { act } from './act.ts'
 import { type Brake, checkBrake, type Hold } from './brake.ts'
 import { begin, end, endIn, finish, hold, wait } from './close.ts'
 import { deleteAudience } from './delete-audience.ts'
-import { RunFails, RunHolds, RunStops, RunWaits, reasonOf } from './endings.ts'
+import { ReplaceFails, RunFails, RunHolds, RunStops, RunWaits, reasonOf } from './endings.ts'
 import { type Engine, inTenant } from './engine.ts'
 import { ensureFarAudience, tellChoices } from './far-audience.ts'
 import { heal, wantsHeal } from './heal.ts'
@@ -25,10 +26,11 @@ import { backoffMs, type Job, openJob } from './job.ts'
 import { Fenced, type Lease } from './lease.ts'
 import { lookAfterLookalikes } from './lookalikes.ts'
 import { countPlan } from './plan.ts'
-import { removeForPrivacy } from './privacy.ts'
+import { removeForPrivacy, waitWithPrivacy } from './privacy.ts'
 import { repeatLastWords } from './repeat.ts'
+import { chooseReplacement, openReplacement, replaceWholeList } from './replacement.ts'
 import { resolveOpen } from './resolve.ts'
-import { chooseBound, isPlan, pagesOf } from './source.ts'
+import { type Bound, chooseBound, isPlan, pagesOf } from './source.ts'
 
 /** Does whatever is due for the leased audience, and gives the lease back. */
 export async function workAudience(engine: Engine, lease: Lease): Promise<void> {
@@ -80,8 +82,12 @@ async function move(found: Job, run: RunRow | undefined): Promise<void> {
   if ((run || audience.deleteRequestedAt) && !isHeldBack(audience)) await resolveOpen(job)
   if (audience.deleteRequestedAt) throw new RunStops('remove')
   if (!run) return
-  if (audience.pausedAt) throw new RunStops('pause')
-  if (run.cancelRequestedAt) throw new RunStops('cancel')
+  // What was begun of a new list is said to its end first.
+  const replacing = replacingOf(audience)
+  if (!(replacing?.state === 'open' && replacing.runNo === run.no)) {
+    if (audience.pausedAt) throw new RunStops('pause')
+    if (run.cancelRequestedAt) throw new RunStops('cancel')
+  }
   await doRun(job, run)
 }
 
@@ -90,6 +96,13 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
   const run = await begin(job, queued)
   const feed = engine.feed(audience.tenantId, audience.behaviorId)
   const { manifest } = engine.destination
+  const open = await openReplacement(job, run)
+  if (open) {
+    if (open.configVersion !== job.versions.configVersion)
+      throw new ReplaceFails({ code: 'replacement_failed', detail: 'What is sent was chosen anew.' }, open.begunAt !== null)
+    await replaceWholeList(job, run, feed, open, reached(job, { epoch: open.epoch, mode: 'full' }, false))
+    return finish(job, run)
+  }
   const { eligible } = await feed.eligible(manifest.purpose(job.config.settings), job.choice.chosen, audience.minimumSize)
   const tooSmall = await lease.fenced(run.no, (tx) => crossMinimum(tx, audience, eligible))
   if (tooSmall && audience.externalId === null) return finish(job, run)
@@ -111,6 +124,11 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
   })
   if (plan.add + plan.replace + plan.remove > 0) await ensureFarAudience(job, run)
   await tellChoices(job, run)
+  const replacing = await chooseReplacement(job, run, feed, { plan, bound, exact: isPlan(run), tooSmall, allowance })
+  if (replacing) {
+    await replaceWholeList(job, run, feed, replacing, reached(job, bound, false))
+    return finish(job, run)
+  }
   await act(job, {
     run,
     feed,
@@ -122,18 +140,22 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
       atMost: allowance.atMost,
       hold: (removals) => new RunHolds({ ...(audience.brake as Brake), ...allowance, removals, sample: plan.sample }),
     },
-    finish: (tx, cursor) =>
-      tx
-        .query(
-          `UPDATE audience SET cursor = $2, cursor_epoch = $3,
-             normaliser = CASE WHEN $6 = 'full' THEN $7 ELSE normaliser END, full_reason = CASE WHEN config_version <> $4 THEN 'config_changed' WHEN $5 THEN 'was_too_small' WHEN $6 = 'full' THEN NULL ELSE full_reason END WHERE no = $1`,
-          [audience.no, cursor, bound.epoch, audience.configVersion, tooSmall, bound.mode, job.versions.normaliser],
-        )
-        .then(() => {}),
+    finish: reached(job, bound, tooSmall),
   })
   await repeatLastWords(job, run, feed)
   await finish(job, run)
 }
+
+/** Everything up to the cursor is said: the reason to look at everyone is gone, unless there is another. */
+const reached =
+  ({ audience, versions }: Job, { epoch, mode }: Pick<Bound, 'epoch' | 'mode'>, tooSmall: boolean) =>
+  async (tx: Tx, cursor: string): Promise<void> => {
+    await tx.query(
+      `UPDATE audience SET cursor = $2, cursor_epoch = $3, normaliser = CASE WHEN $6 = 'full' THEN $7 ELSE normaliser END,
+         full_reason = CASE WHEN config_version <> $4 THEN 'config_changed' WHEN $5 THEN 'was_too_small' WHEN $6 = 'full' THEN NULL ELSE full_reason END WHERE no = $1`,
+      [audience.no, cursor, epoch, audience.configVersion, tooSmall, mode, versions.normaliser],
+    )
+  }
 
 /** Runs `work`; its endings become states of the run. */
 async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<void>): Promise<void> {
@@ -147,6 +169,7 @@ async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<vo
       return later(job, error)
     }
     if (error instanceof RunWaits) return wait(job, run, error.forMs, error.reason)
+    if (error instanceof ReplaceFails) return addAndRemove(job, run, error)
     if (error instanceof RunHolds) return hold(job, run, error.figures)
     if (error instanceof RunFails && error.missing) return noteMissing(job, error, run)
     if (error instanceof RunFails) return end(job, run, 'failed', error.reason, 'error')
@@ -169,17 +192,23 @@ function noteMissing(job: Job, { reason, missing }: RunFails, run?: RunRow): Pro
   })
 }
 
+/** The replacement is over; the same run goes on at once, person by person. */
+async function addAndRemove(job: Job, run: RunRow, { begun, reason }: ReplaceFails): Promise<void> {
+  job.engine.log.warn({ audienceNo: job.audience.no, begun, ...reason }, 'a replacement failed')
+  const replacing = replacingOf(job.audience)
+  if (replacing)
+    await job.lease.fenced(run.no, (tx) => giveUpReplacing(tx, job.audience, { ...replacing, begunAt: begun ? (replacing.begunAt ?? 0) : null }, reason))
+  await wait(job, run, 0, reason)
+}
+
 const LATER_MS = 30_000 // nobody waits on this: a removal for privacy, or a deletion, that meets trouble
 
 /** Trouble without a run of its own: the open privacy run, or the deletion, is tried again after a while. */
 async function later(job: Job, error: unknown): Promise<void> {
   const forMs = error instanceof RunWaits && error.forMs !== null ? error.forMs : LATER_MS
   job.engine.log.warn({ err: error, audienceNo: job.audience.no }, 'work without a run has to wait')
+  await waitWithPrivacy(job, forMs)
   await job.lease.fenced(null, async (tx) => {
-    await tx.query(
-      `UPDATE run SET not_before = now() + $2 * interval '1 millisecond', status = 'waiting' WHERE audience_no = $1 AND trigger = 'privacy' AND status IN ('queued', 'running', 'waiting')`,
-      [job.audience.no, forMs],
-    )
     await tx.query(`UPDATE audience SET next_run_at = now() + $2 * interval '1 millisecond' WHERE no = $1 AND delete_requested_at IS NOT NULL`, [
       job.audience.no,
       forMs,
