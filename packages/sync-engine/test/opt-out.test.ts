@@ -11,6 +11,9 @@ const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const BUSINESS = '2000000000000001'
 const NO_BRAKE = { brake: { sharePercent: 100, minimum: 100 } }
 
+/** Never by a new list. */
+const ONE_BY_ONE = { settings: { fullRefresh: 'add_and_remove' } }
+
 let world: World
 afterEach(() => world.close())
 
@@ -179,7 +182,7 @@ describe('a removal that would make the audience too small', () => {
   const refuse = (times = 1) => world.twin.fault({ kind: 'too_small', match: { method: 'DELETE', path: '/users' }, times })
 
   test('holds the audience with a reason of its own, gives nobody up, and is done when the audience has grown', async () => {
-    await start()
+    await start(ONE_BY_ONE)
     refuse()
     world.behavior.leave(1)
     const run = await world.sync()
@@ -199,7 +202,7 @@ describe('a removal that would make the audience too small', () => {
   })
 
   test('is not tried over and over while nothing changes', async () => {
-    await start()
+    await start(ONE_BY_ONE)
     refuse(10)
     world.behavior.leave(1)
     await world.sync()
@@ -211,7 +214,7 @@ describe('a removal that would make the audience too small', () => {
   })
 
   test('frees the audience when the person comes back', async () => {
-    await start()
+    await start(ONE_BY_ONE)
     refuse()
     world.behavior.leave(1)
     await world.sync()
