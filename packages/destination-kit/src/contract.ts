@@ -19,6 +19,7 @@ import type { Lookalikes } from './lookalike-contract.ts'
 import type { AudiencePurpose, ManifestExtras } from './manifest-contract.ts'
 import type { Normaliser } from './normaliser-contract.ts'
 import type { RemoveEverywhere } from './opt-out-contract.ts'
+import type { Remark, Sessions } from './progress-contract.ts'
 import type { ReplaceList } from './replace-contract.ts'
 
 // ─── data ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -299,7 +300,13 @@ export type Settled =
   /** `lookAgainAfterMs`: not worth asking earlier. */
   | { readonly batchId: string; readonly state: 'pending'; readonly lookAgainAfterMs?: number }
   /** `unnamedRejections`: refused, counted and not named, beyond those that `push` told. */
-  | { readonly batchId: string; readonly state: 'applied'; readonly rejections: readonly RowRejection[]; readonly unnamedRejections?: number }
+  | {
+      readonly batchId: string
+      readonly state: 'applied'
+      readonly rejections: readonly RowRejection[]
+      readonly unnamedRejections?: number
+      readonly remarks?: readonly Remark[]
+    }
   /** Nothing of it was done. */
   | { readonly batchId: string; readonly state: 'rejected'; readonly failure: Failure }
 
@@ -318,6 +325,8 @@ export interface FarAudience {
   readonly name: string
   /** Approximate people as the platform shows it; null where it does not say. */
   readonly size: number | null
+  /** Between which the platform puts it, where it says so. */
+  readonly bounds?: { readonly lower: number; readonly upper: number }
   readonly state: 'ready' | 'processing' | 'too_small' | 'flagged' | 'disabled' | 'expiring'
   readonly detail: string
   readonly expiresAt: Date | null
@@ -342,6 +351,8 @@ export interface Destination<S = unknown> extends Adopting<S> {
   readonly removeEverywhere?: RemoveEverywhere<S>
   /** Where the whole list of an audience can be said anew. */
   readonly replaceList?: ReplaceList<S>
+  /** Missing: the platform tells nothing of a session beyond the answers to its uploads. */
+  readonly sessions?: Sessions
   /** What became of accepted batches of one audience. Only where `applies` is `settle`. */
   settle(ctx: Context, audienceExternalId: string, batches: readonly AcceptedBatch[]): Promise<readonly Settled[]>
   /** All audiences that carry our marker, oldest first. */

@@ -262,6 +262,18 @@ const platform = {
   platform_version_dead: entry(503, 'The platform no longer serves this API version', 'Raise the configured API version.'),
   platform_bad_reply: entry(503, 'The platform’s answer could not be understood', 'Nothing to do; the same request is sent again.'),
   platform_busy: entry(503, 'The platform is still working on this audience', 'Nothing to do; the work goes on by itself when it is done.'),
+  many_invalid_rows: entry(
+    202,
+    'The platform found many rows invalid',
+    'Look at the run’s rejections and at the behavior’s data quality, and correct the identifiers.',
+  ),
+  few_matches: entry(202, 'The platform matched few of the people', 'Let more identifiers leave, and look at the behavior’s data quality.'),
+  platform_remark: entry(202, 'The platform remarks on the audience', 'See the platform’s own words in the detail.'),
+  delivery_too_small: entry(
+    202,
+    'Too few people were matched for ads',
+    'Wait for more customers, let more identifiers leave, or combine the behavior with similar ones; the platform uses the audience when it is large enough.',
+  ),
   platform_slow: entry(202, 'The platform has not confirmed for two days', 'Nothing to do; we keep looking for seven days.'),
   unconfirmed: entry(202, 'The platform never confirmed', 'Refresh the audience in full if the platform’s figures look wrong.'),
   consent_denied: entry(422, 'The person has not consented', 'Nothing to do; the person is sent when consent is given.'),

@@ -8,6 +8,7 @@ import { type AcceptedBatch, DestinationError, type FarAudience, type Settled } 
 import { and, eq, inArray } from 'drizzle-orm'
 import { settleBatch } from './late.ts'
 import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'
+import { keepWords, readSessions, sessionsToRead, type Told } from './progress.ts'
 import { requestCheck, requestRun } from './requests.ts'
 import { batch } from './schema.ts'
 import { tellFar } from './store/far-state.ts'
@@ -59,7 +60,7 @@ async function settle(engine: Engine, audienceNo: number, tenantId: string, stop
     )
     return { audience, batches: rows }
   })
-  const look: Look = { settled: [], far: null, trouble: null }
+  const look: Look = { settled: [], told: [], far: null, trouble: null }
   if (batches.length > 0 && audience.externalId !== null) {
     // No lease: settling only moves accepted batches on, which no run does.
     const job: Speaker = { engine, audience, lease: { signal: stopping }, calls: [], usages: [] }
@@ -78,6 +79,7 @@ async function settle(engine: Engine, audienceNo: number, tenantId: string, stop
 
 interface Look {
   readonly settled: Settled[]
+  told: readonly Told[]
   far: FarAudience | null
   /** What ended it early: what was answered before counts all the same. */
   trouble: unknown
@@ -92,9 +94,16 @@ async function ask(job: Speaker, externalId: string, accepted: readonly Accepted
       await takeQuota(job, grant.tier, 'read')
       look.settled.push(...(await destination.settle(contextOf(job, grant), externalId, accepted.slice(at, at + atOnce))))
     }
-    if (look.settled.some(({ state }) => state === 'pending')) return
-    await takeQuota(job, grant.tier, 'read')
-    look.far = await destination.readAudience(contextOf(job, grant), externalId)
+    if (!look.settled.some(({ state }) => state === 'pending')) {
+      await takeQuota(job, grant.tier, 'read')
+      look.far = await destination.readAudience(contextOf(job, grant), externalId)
+    }
+    const { sessions } = destination
+    if (!sessions) return
+    look.told = await readSessions(sessionsToRead(sessions.of, accepted, look.settled), async (session) => {
+      await takeQuota(job, grant.tier, 'read')
+      return sessions.read(contextOf(job, grant), externalId, session)
+    })
   } catch (error) {
     if (!(error instanceof DestinationError)) throw error
     // The whole fleet learns of a used up quota or a dead token here, too.
@@ -103,7 +112,7 @@ async function ask(job: Speaker, externalId: string, accepted: readonly Accepted
   }
 }
 
-async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, far }: Look): Promise<void> {
+async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, told, far }: Look): Promise<void> {
   // As a worker's transactions do, first: so that no batch is accepted between the look for open ones and the last word on them.
   await tx.query('SELECT FROM audience WHERE no = $1 FOR NO KEY UPDATE', [audienceNo])
   const audience = await readAudience(tx, audienceNo)
@@ -142,6 +151,7 @@ async function record(tx: Tx, engine: Engine, audienceNo: number, { settled, far
     [audienceNo, [...new Set(all.map(({ runNo }) => runNo))]],
   )
   if (all.some(({ operation }) => operation === 'add')) await tryShrinkingAgain(tx, audience)
+  await keepWords(tx, audienceNo, told, settled)
   // Before runs are completed: the sync log shows the size that they led to.
   if (far) await tellFar(tx, audience, far)
   for (const { no } of runs) if ((await readRun(tx, no)).status === 'applying') await complete(tx, audienceNo, no)

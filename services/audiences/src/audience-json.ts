@@ -106,8 +106,13 @@ export const choiceOf = ({ purpose, settings, adopted, sizeEligible }: Pick<Audi
   eligible: sizeEligible,
 })
 
-const notices = (row: AudienceRow, destinations: Destinations): Audience['notices'] =>
-  (destinations.get(row.destination)?.manifest.notices?.(choiceOf(row)) ?? []).map(({ code, detail }) => ({ ...wordsOf(code), ...(detail && { detail }) }))
+/** What follows from the choice, and from what the destination shows; flags and ends are findings of `drift`. */
+function notices(row: AudienceRow, destinations: Destinations): Audience['notices'] {
+  const shown = row.farState as Audience['destinationState']
+  const chosen = destinations.get(row.destination)?.manifest.notices?.(choiceOf(row)) ?? []
+  const all = shown?.state === 'too_small' ? [...chosen, { code: 'delivery_too_small', detail: shown.detail }] : chosen
+  return all.map(({ code, detail }) => ({ ...wordsOf(code), ...(detail && { detail }) }))
+}
 
 export const nameWarnings = (texts: { name: string; description: string }, destination: string, destinations: Destinations): Audience['nameWarnings'] =>
   flaggedIn(texts, destinations.get(destination)?.manifest.names).map((found) => ({ ...wordsOf('name_flagged'), ...found, words: [...found.words] }))

@@ -3,8 +3,9 @@ import { publicId } from '@audience-sync/contracts/ids'
 import type { Run } from '@audience-sync/contracts/rest/runs'
 import type { Tx } from '@audience-sync/db/database'
 import { runCounts } from '@audience-sync/sync-engine/counts'
+import { type PlatformWords, platformWords } from '@audience-sync/sync-engine/platform-words'
 import type { RunRow } from '@audience-sync/sync-engine/store/rows'
-import { reasonOf } from './reasons.ts'
+import { reasonOf, wordsOf } from './reasons.ts'
 
 /** In the order given. `audienceIds`: bare UUIDs by number. */
 export async function runsJson(tx: Tx, rows: readonly RunRow[], audienceIds: ReadonlyMap<number, string>): Promise<Run[]> {
@@ -13,10 +14,14 @@ export async function runsJson(tx: Tx, rows: readonly RunRow[], audienceIds: Rea
     tx,
     rows.map(({ no }) => no),
   )
-  return rows.map((row) => runJson(row, audienceIds.get(row.audienceNo) ?? '', counts.get(row.no) as Run['counts']))
+  const words = await platformWords(
+    tx,
+    rows.map(({ no }) => no),
+  )
+  return rows.map((row) => runJson(row, audienceIds.get(row.audienceNo) ?? '', counts.get(row.no) as Run['counts'], words.get(row.no)))
 }
 
-function runJson(row: RunRow, audienceId: string, counts: Run['counts']): Run {
+function runJson(row: RunRow, audienceId: string, counts: Run['counts'], words: PlatformWords | undefined): Run {
   const { status, startedAt, requestedAt, finishedAt } = row
   return {
     id: publicId('run', row.id),
@@ -30,6 +35,8 @@ function runJson(row: RunRow, audienceId: string, counts: Run['counts']): Run {
     suppressedBy: row.suppressedBy as Run['suppressedBy'],
     waitingFor: status === 'waiting' ? reasonOf(row.waitReason, startedAt ?? requestedAt, row.notBefore) : null,
     hold: status === 'held' ? shownHold(row.hold) : null,
+    platform: words?.progress ? { ...words.progress, stages: [...words.progress.stages] } : null,
+    warnings: (words?.remarks ?? []).map(({ code, detail }) => ({ ...wordsOf(code), detail })),
     apiCalls: row.apiCalls,
     traceId: row.traceparent?.split('-')[1] ?? null,
     requestedAt: requestedAt.toISOString(),

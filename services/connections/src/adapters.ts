@@ -1,8 +1,12 @@
 /** The destinations that this installation can connect to. A new one is one entry here and its variables in `config.ts`. */
 import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-contract'
 import { createMetaConnect } from '@audience-sync/destination-meta/connect'
+import { currentVersion, zApiVersion } from '@audience-sync/destination-meta/versions'
 import type { Logger } from '@audience-sync/service/log'
 import type { Config } from './config.ts'
+
+/** Of the configuration: a version that has ended is refused. */
+export const metaApiVersion = zApiVersion.default(currentVersion)
 
 export function destinationAdapters(config: Config, log: Logger): ReadonlyMap<string, ConnectAdapter> {
   const meta = createMetaConnect({

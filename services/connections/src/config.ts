@@ -1,7 +1,7 @@
 /** What this service reads from the environment; the descriptions are its manual. */
-import { currentVersion, zApiVersion } from '@audience-sync/destination-meta/versions'
 import { baseConfig, zInteger, zList, zPort, zSwitch } from '@audience-sync/service/config'
 import { z } from 'zod'
+import { metaApiVersion } from './adapters.ts'
 
 export const configSchema = z.object({
   ...baseConfig,
@@ -16,7 +16,7 @@ export const configSchema = z.object({
   MAX_CONNECTIONS: zInteger({ min: 1, max: 10_000, fallback: 50 }).describe('connections a tenant may have'),
   META_DIALOG_URL: z.url().default('https://www.facebook.com').describe('where Meta’s users consent'),
   META_GRAPH_URL: z.url().default('https://graph.facebook.com').describe('Meta’s Graph API'),
-  META_API_VERSION: zApiVersion.default(currentVersion).describe('version of the Graph API'),
+  META_API_VERSION: metaApiVersion.describe('version of the Graph API'),
   META_APP_ID: z.string().min(1).describe('the app at Meta'),
   META_APP_SECRET: z.string().min(1).describe('its secret'),
   META_LOGIN_CONFIG_ID: z.string().optional().describe('Facebook Login for Business: the configuration; without it, classic login'),

@@ -169,7 +169,7 @@ export const HistoryEntry = z
     at: time,
     kind: z.string().meta({
       description:
-        'sync: a run that has ended: {runId, trigger, mode, status, startedAt, added, removed, replaced, rejected, apiCalls, error, and as the destination last told: size, eligible, matchRate, destination: {state, detail, asOf}}; destination: its state there, {from, to, detail}; size: {behavior, eligible}, {destination} or a crossing of the minimum; status: {from, to, code}; lookalike: {lookalikeId, name, from, to, code}; drift: {code, over}: something at the destination that is not ours, or `recreated`: {generation, instead}',
+        'sync: a run that has ended: {runId, trigger, mode, status, startedAt, added, removed, replaced, rejected, apiCalls, error, and as the destination last told: size, eligible, matchRate, destination: {state, detail, asOf}}; destination: its state there, {from, to, detail}; size: {behavior, eligible}, {destination, lower, upper} or a crossing of the minimum; status: {from, to, code}; lookalike: {lookalikeId, name, from, to, code}; drift: {code, over}: something at the destination that is not ours, or `recreated`: {generation, instead}',
     }),
     data: z.record(z.string(), z.unknown()),
   })

@@ -49,6 +49,18 @@ export const Run = z
     suppressedBy: z.record(z.string(), count),
     waitingFor: Reason.nullable().meta({ description: 'of a waiting run: for what, and until when' }),
     hold: z.record(z.string(), z.unknown()).nullable().meta({ description: 'of a held run: the figures that the brake saw' }),
+    platform: z
+      .object({
+        stages: z.array(z.string()).meta({ description: 'in the platform’s words' }),
+        received: count.nullable(),
+        matched: count.nullable(),
+        invalid: count.nullable(),
+      })
+      .nullable()
+      .meta({ description: 'how far the platform says it is with the rows of this run: a hint that lags; rows, not people. null: it says nothing' }),
+    warnings: z
+      .array(z.object({ code: z.string(), title: z.string(), solution: z.string(), detail: z.string() }))
+      .meta({ description: 'what the platform remarked on what it applied' }),
     apiCalls: count,
     traceId: z.string().nullable(),
     requestedAt: time,

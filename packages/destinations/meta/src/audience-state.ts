@@ -1,5 +1,7 @@
 /** Meta's status codes of an audience → our words (vendors/meta.md §4.2). */
 import type { FarAudience } from '@audience-sync/destination-kit/contract'
+import type { Remark } from '@audience-sync/destination-kit/progress-contract'
+import type { Code } from '@audience-sync/errors/catalogue'
 import { isRecord, listOf, numberOf, textOf } from './json.ts'
 
 /** `operation_status` of an audience whose uploads are worked off: normal, or usable with a remark (expiring, warning, few matches, many invalid rows). */
@@ -37,9 +39,9 @@ export const statusOf = (value: unknown): Status =>
   isRecord(value) ? { code: numberOf(value.code) ?? 0, text: textOf(value.description) ?? '' } : { code: 0, text: '' }
 
 /** Meta's estimate lies between two bounds; -1 says that it gives none. */
-function sizeOf(lower: number | undefined, upper: number | undefined): number | null {
+function boundsOf(lower: number | undefined, upper: number | undefined): { lower: number; upper: number } | undefined {
   const low = lower ?? -1
-  return low < 0 ? null : Math.round((low + Math.max(upper ?? low, low)) / 2)
+  return low < 0 ? undefined : { lower: low, upper: Math.max(upper ?? low, low) }
 }
 
 function stateOf(operation: number, delivery: number): FarAudience['state'] {
@@ -60,14 +62,29 @@ export function farAudience(node: Readonly<Record<string, unknown>>, externalId:
   const operation = statusOf(node.operation_status)
   const delivery = statusOf(node.delivery_status)
   const deleteTime = numberOf(node.delete_time) ?? 0
+  const bounds = boundsOf(numberOf(node.approximate_count_lower_bound), numberOf(node.approximate_count_upper_bound))
   return {
     externalId,
     name: textOf(node.name) ?? '',
-    size: sizeOf(numberOf(node.approximate_count_lower_bound), numberOf(node.approximate_count_upper_bound)),
+    size: bounds ? Math.round((bounds.lower + bounds.upper) / 2) : null,
+    ...(bounds && { bounds }),
     state: stateOf(operation.code, delivery.code),
     detail: detailOf(operation, delivery, listOf(node.fields_violating_integrity_policy)),
     expiresAt: deleteTime > 0 ? new Date(deleteTime * 1_000) : null,
   }
+}
+
+/** What Meta remarks on an audience whose uploads it did work off. */
+const remarks: ReadonlyMap<number, Code> = new Map([
+  [400, 'platform_remark'],
+  [411, 'few_matches'],
+  [412, 'many_invalid_rows'],
+])
+
+export function remarksOn(node: Readonly<Record<string, unknown>>): Remark[] {
+  const { code, text } = statusOf(node.operation_status)
+  const ours = remarks.get(code)
+  return ours ? [{ code: ours, detail: `Meta says: operation ${code}${text === '' ? '' : `, ${text}`}.` }] : []
 }
 
 /** Seconds since 1970 of the last change that Meta worked off; undefined while it works, or where it says nothing. */

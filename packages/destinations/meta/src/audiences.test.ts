@@ -159,6 +159,7 @@ describe('audiences at Meta', () => {
       externalId: '2',
       name: 'x',
       size: 1000,
+      bounds: { lower: 900, upper: 1100 },
       state: 'ready',
       detail: 'operation 200, delivery 200, Ready',
       expiresAt: null,
@@ -210,6 +211,15 @@ describe('audiences at Meta', () => {
     expect(await settle({ operation_status: { code: 471 }, time_content_updated: 1_001 })).toBe('pending')
     expect(await settle({ operation_status: { code: 200 } })).toBe('pending')
     expect(await settle({})).toBe('pending')
+  })
+
+  test('what Meta remarks on an upload that it applied goes along', async () => {
+    const remarks = async (code: number) => {
+      const { destination, ctx } = meta([{ body: { operation_status: { code, description: 'why' }, time_content_updated: 1_001 } }])
+      const [word] = await destination.settle(ctx, '2', [{ batchId: 'b', acceptedAt: new Date(1_000_000), receipt: {} }])
+      return word?.state === 'applied' ? word.remarks?.map((one) => one.code) : word?.state
+    }
+    expect(await Promise.all([200, 400, 411, 412, 441].map(remarks))).toEqual([[], ['platform_remark'], ['few_matches'], ['many_invalid_rows'], 'pending'])
   })
 
   test.each([

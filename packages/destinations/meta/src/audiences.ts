@@ -11,7 +11,7 @@ import {
 import { adopt, adoptFields } from './adopt.ts'
 import { changeableFields, newFields, withoutLabels } from './audience-fields.ts'
 import { audienceLimit } from './audience-limit.ts'
-import { contentUpdatedAt, farAudience, readFields } from './audience-state.ts'
+import { contentUpdatedAt, farAudience, readFields, remarksOn } from './audience-state.ts'
 import { type Graph, required } from './client.ts'
 import { isRecord, numberOf, textOf } from './json.ts'
 import type { MetaSettings } from './manifest.ts'
@@ -146,7 +146,7 @@ export function metaAudiences(graph: Graph, apiVersion: string, now: () => numbe
       return batches.map(({ batchId, acceptedAt, receipt }) => {
         if (lost && receipt.replaces === true) return { batchId, state: 'rejected', failure: REPLACE_FAILED }
         return updatedAt !== undefined && updatedAt > Math.floor(acceptedAt.getTime() / 1_000)
-          ? { batchId, state: 'applied', rejections: [] }
+          ? { batchId, state: 'applied', rejections: [], remarks: remarksOn(body) }
           : { batchId, state: 'pending' }
       })
     },

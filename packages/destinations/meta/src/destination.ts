@@ -14,6 +14,7 @@ import { removeEverywhere } from './opt-out.ts'
 import { lane, prepare } from './payload.ts'
 import { push } from './push.ts'
 import { replaceList } from './replace.ts'
+import { metaSessions } from './sessions.ts'
 import { currentVersion, refuseDeadVersion } from './versions.ts'
 
 export interface MetaDestinationOptions {
@@ -48,6 +49,7 @@ export function createMetaDestination({
     removeEverywhere: removeEverywhere(apiVersion),
     replaceList: replaceList(graph, apiVersion),
     settle: (ctx, externalId, batches) => seeing(ctx, externalId, audiences.settle(ctx, externalId, batches)),
+    sessions: metaSessions(graph, apiVersion),
     findAudiences: audiences.find,
     createAudience: audiences.create,
     readAudience: audiences.read,

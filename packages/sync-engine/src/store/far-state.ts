@@ -13,12 +13,12 @@ export interface FarState {
 }
 
 /** Changes are lines of the history. A platform that tells no size leaves the last one standing. */
-export async function tellFar(tx: Tx, audience: AudienceRow, { size, state, detail }: FarAudience): Promise<void> {
+export async function tellFar(tx: Tx, audience: AudienceRow, { size, bounds, state, detail }: FarAudience): Promise<void> {
   const before = audience.farState as FarState | null
   const asOf = new Date().toISOString()
   await tx.query('UPDATE audience SET far_state = $2 WHERE no = $1', [audience.no, JSON.stringify({ state, detail, asOf } satisfies FarState)])
   if (before?.state !== state) await note(tx, audience, 'destination', { from: before?.state ?? null, to: state, detail })
   if (size === null) return
   await tx.query('UPDATE audience SET size_destination = $2, size_as_of = now() WHERE no = $1', [audience.no, size])
-  if (size !== audience.sizeDestination) await note(tx, audience, 'size', { destination: size })
+  if (size !== audience.sizeDestination) await note(tx, audience, 'size', { destination: size, ...bounds })
 }
