@@ -61,3 +61,5 @@ GRANT SELECT, UPDATE, DELETE ON "normaliser_report" TO connector;
 CREATE INDEX "history_by_time" ON "history" USING btree ("at");
 --> statement-breakpoint
 GRANT DELETE ON "history" TO connector;
+--> statement-breakpoint
+ALTER TABLE "rejection" ADD COLUMN "fingerprint" bigint;

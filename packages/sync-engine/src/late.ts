@@ -7,7 +7,7 @@ import type { Tx } from '@audience-sync/db/database'
 import type { Settled } from '@audience-sync/destination-kit/contract'
 import { REFUSED_AGAIN_MS, REJECTED_TRIES } from './options.ts'
 import { type BatchPerson, decodePayload, peopleOfRows } from './pure/payload.ts'
-import { requestPrivacyRun } from './requests.ts'
+import { requestPrivacyRun, requestRun } from './requests.ts'
 import { payloadOf } from './sealer.ts'
 import { leave } from './store/ledger.ts'
 import { type Rejected, reject } from './store/rejections.ts'
@@ -28,7 +28,11 @@ export async function settleBatch(
     const { failure } = settled
     await tx.query(`UPDATE batch SET state = 'rejected', failure = $2 WHERE no = $1`, [batch.no, JSON.stringify(reasonOf(failure))])
     const everyone = people.map(({ customerNo }) => ({ customerNo, code: failure.code, platform: failure.platform }))
-    return refuse(tx, audience, batch, people, everyone)
+    await refuse(tx, audience, batch, people, everyone)
+    // One bad row among them: they go again in smaller batches (`packer.ts`), and nobody has to ask for that.
+    if (failure.kind === 'rows' && people.length > 1 && !audience.pausedAt && !audience.deleteRequestedAt)
+      await requestRun(tx, { audience, trigger: 'retry', announce: false })
+    return
   }
   const { rejections, unnamedRejections = 0 } = settled
   const byRow = peopleOfRows(people)

@@ -427,6 +427,8 @@ export const rejection = pgTable(
     batchNo: bigint('batch_no', { mode: 'number' }),
     code: text('code').notNull(),
     platform: jsonb('platform'),
+    /** Of what was refused: the attempts of earlier runs count while it stays the same. */
+    fingerprint: bigint('fingerprint', { mode: 'number' }),
     attempts: smallint('attempts').notNull().default(1),
     firstAt: at('first_at').notNull().defaultNow(),
     lastAt: at('last_at').notNull().defaultNow(),

@@ -15,7 +15,8 @@ const start = async (options?: WorldOptions, ...members: number[]) => {
   for (const no of members) world.behavior.join(no)
 }
 /** Lets waiting runs be due, as time would. */
-const wakeUp = () => world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status = 'waiting'; UPDATE sync.quota SET blocked_until = NULL`)
+const wakeUp = () =>
+  world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status = 'waiting'; UPDATE sync.quota SET blocked_until = NULL, level = 0`)
 
 describe('a call whose answer was lost', () => {
   test.each(['apply_then_reset', 'html_200'] as const)('%s: the same bytes are sent again until the outcome is known', async (kind) => {
@@ -69,6 +70,7 @@ describe('a refusal', () => {
     expect(await world.audience()).toMatchObject({ status: 'rate_limited' })
     await wakeUp()
     await world.work()
+    await wakeUp()
     await world.settle()
     expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { planned: 1, accepted: 1 } })
   })

@@ -64,6 +64,39 @@ describe('a platform that works on jobs', () => {
     expect(await world.run(run)).toMatchObject({ status: 'cancelled', counts: { planned: 1, accepted: 0, rejected: 1 } })
   })
 
+  test('a job that fails as a whole for one row that it does not name: smaller batches go by themselves, until that one stands alone', async () => {
+    await start({ rowsPerCall: 20 }, ...upTo(20))
+    side.poison.add(side.emailKey(address(7)))
+    const run = await world.sync()
+    expect(await countsOf(run)).toMatchObject({ planned: 20, accepted: 0, rejected: 20 })
+    for (let round = 0; round < 3; round += 1) {
+      await world.work()
+      await world.settle()
+    }
+    expect(side.members()).toEqual(there(...upTo(20).filter((no) => no !== 7)))
+    expect(await todo()).toEqual([{ no: 7, reason: 'rejected' }])
+    const sizes = await world.database.admin<{ rows: number }>('SELECT DISTINCT rows FROM sync.batch ORDER BY 1 DESC')
+    expect(sizes.map(({ rows }) => rows)).toEqual([20, 2, 1])
+    expect(await world.database.admin(`SELECT no FROM sync.run WHERE status IN ('queued', 'running', 'waiting')`)).toEqual([])
+  })
+
+  test('whoever is refused in five runs rests until their data change, and then begins anew', async () => {
+    await start({}, 1, 2)
+    late(2)
+    const tried = async () => (await world.database.admin(`SELECT attempts, not_before = 'infinity' AS rests FROM sync.todo WHERE customer_no = 2`)).at(0)
+    for (const attempts of [1, 2, 3, 4, 5]) {
+      await world.sync()
+      expect(await tried()).toEqual({ attempts, rests: attempts === 5 })
+    }
+    const uploads = side.uploads().length
+    await world.sync()
+    expect(side.uploads()).toHaveLength(uploads)
+    world.behavior.change(2, { identifiers: { email: 'other@example.com' } })
+    side.late.add(side.emailKey('other@example.com'))
+    await world.sync()
+    expect(await tried()).toEqual({ attempts: 1, rests: false })
+  })
+
   test('a job that fails as a whole is a rejected batch, and everybody in it is to do', async () => {
     await start({ rowsPerCall: 2 }, 1, 2, 3)
     side.failing = 1

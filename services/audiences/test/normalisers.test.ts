@@ -1,6 +1,11 @@
 /** Reports of a normaliser in shadow: asked for and shown here, counted by a connector (played by the database's owner). */
 import { newUuid } from '@audience-sync/contracts/ids'
+import type { Destination } from '@audience-sync/destination-kit/contract'
+import { withNormaliser } from '@audience-sync/destination-kit/normaliser'
+import { requestMigrations } from '@audience-sync/sync-engine/worker/migrate'
+import { reportNormaliser, tellInForce } from '@audience-sync/sync-engine/worker/normaliser-report'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
+import { startAround } from './around-engine.ts'
 import { type Rig, startRig } from './rig.ts'
 
 let rig: Rig
@@ -62,4 +67,47 @@ test('a version in shadow is looked at per audience and over all of them; the sa
   })
   expect((await rig.call('GET', at(two.id))).body).toMatchObject({ sample: 'all', changed: 5 })
   expect(await rig.call('POST', all, {}, { scopes: ['audiences:read'] })).toMatchObject({ status: 403 })
+})
+
+test('10 Versioned normalisers: what the report says in shadow is what the change of version then does, and back', async () => {
+  const around = await startAround({ brake: { sharePercent: 100, minimum: 1_000 } })
+  try {
+    const { engine, behavior } = around.world
+    const { prepare } = engine.destination
+    const untagged: Destination['prepare'] = (person, config) =>
+      prepare({ ...person, identifiers: { ...person.identifiers, email: person.identifiers.email?.replace(/\+[^@]*/, '') } }, config)
+    const speakWith = async (version: number) => {
+      Object.assign(engine, { destination: withNormaliser(engine.destination, version) })
+      await tellInForce(engine)
+      await requestMigrations(engine)
+    }
+    Object.assign(engine, { destination: { ...engine.destination, normalisers: [{ version: 2, prepare: untagged }] } })
+    await speakWith(1)
+    for (let no = 1; no <= 6; no += 1) behavior.join(no, { email: no <= 4 ? `p${no}+news@example.com` : `p${no}@example.com` })
+    await around.world.sync()
+    const there = around.world.far()
+
+    const at = `/v1/audiences/${around.audienceId}/normaliser-report`
+    expect(await around.call('POST', at, { sample: 'all' })).toMatchObject({ status: 202, body: { version: 2, status: 'queued' } })
+    expect(await reportNormaliser(engine, new AbortController().signal)).toBe(true)
+    const { body: report } = await around.call('GET', at)
+    expect(report).toMatchObject({ status: 'done', inForce: 1, of: 6, checked: 6, changed: 4, byKey: { EMAIL: { other: 4, gained: 0, lost: 0 } } })
+    expect(around.world.far()).toEqual(there)
+
+    const lastRun = async () => (await around.call('GET', `/v1/audiences/${around.audienceId}/runs?limit=1`)).body.data[0]
+    for (const version of [2, 1]) {
+      await speakWith(version)
+      await around.world.work()
+      expect(await lastRun()).toMatchObject({ mode: 'full', counts: { replaced: report.changed, unchanged: 2, added: 0, removed: 0 } })
+      for (let round = 0; round < 4; round += 1) {
+        await around.world.settle()
+        await around.world.work()
+      }
+      expect((await lastRun()).counts).toMatchObject({ planned: 0 })
+      expect(around.world.far().filter((one) => there.includes(one))).toHaveLength(version === 2 ? 2 : 6)
+      expect(around.world.far()).toHaveLength(6)
+    }
+  } finally {
+    await around.close()
+  }
 })

@@ -29,11 +29,22 @@ export interface Part {
   /** The same person has a removal that must be accepted before this addition goes out. */
   readonly afterRemoval: boolean
   readonly suppressionsAt: string
+  /** Times that the platform has refused this person. */
+  readonly refused?: number
 }
+
+/**
+ * Whoever was refused goes in ever smaller batches. A platform that refuses a batch when it has worked on it, all of it for one bad row
+ * and without a name, refuses fewer good ones each time, and at the fifth only the bad one.
+ */
+const SMALLER = 10
+const limitOf = (limit: number, refused: number): number => Math.max(1, Math.floor(limit / SMALLER ** refused))
 
 export interface Packed {
   readonly operation: Operation
   readonly lane: string
+  /** Of one lane, those that are numbered together. */
+  readonly series: string
   readonly parts: readonly Part[]
   /** Position in the session of this lane's additions; removals are always 1. */
   readonly seq: number
@@ -111,13 +122,15 @@ export class Packer {
   }
 
   *#put(lane: string, part: Part): Generator<Packed> {
-    const key = `${part.operation} ${lane}`
+    const { operation, refused = 0 } = part
+    const key = `${operation} ${refused} ${lane}`
+    const limit = limitOf(this.#limit, refused)
     let session = this.#sessions.get(key)
     if (!session) {
       session = { open: [], rows: 0, finished: undefined, seq: 0 }
       this.#sessions.set(key, session)
     }
-    const full = session.open.length > 0 && session.rows + part.sets.length > this.#limit ? session.open : undefined
+    const full = session.open.length > 0 && session.rows + part.sets.length > limit ? session.open : undefined
     if (full) {
       session.open = []
       session.rows = 0
@@ -154,9 +167,10 @@ export class Packer {
       change(this.#people, part.customerNo, -1)
       if (part.operation === 'remove') change(this.#removals, part.customerNo, -1)
     }
-    const [operation, lane] = [key.slice(0, key.indexOf(' ')) as Operation, key.slice(key.indexOf(' ') + 1)]
+    const [operation = '', refused = ''] = key.split(' ')
+    const lane = key.slice(operation.length + refused.length + 2)
     if (operation === 'add') session.seq += 1
-    return { operation, lane, parts, seq: operation === 'add' ? session.seq : 1, last }
+    return { operation: operation as Operation, lane, series: `${refused} ${lane}`, parts, seq: operation === 'add' ? session.seq : 1, last }
   }
 }
 

@@ -26,6 +26,8 @@ export interface Lookup {
   readonly known: ReadonlyMap<number, LedgerEntry>
   /** People that an earlier run left to do. */
   readonly forced: ReadonlySet<number>
+  /** How often the platform has refused them, of those whom it has. */
+  readonly refused: ReadonlyMap<number, number>
 }
 
 interface Row {
@@ -36,6 +38,7 @@ interface Row {
   readonly add_batch: number
   readonly remove_batch: number | null
   readonly todo: boolean
+  readonly refused: number | null
 }
 
 const COLUMNS = 'l.fingerprint, l.config_version, l.normaliser, l.add_batch, l.remove_batch'
@@ -46,10 +49,10 @@ const COLUMNS = 'l.fingerprint, l.config_version, l.normaliser, l.add_batch, l.r
  */
 export async function lookUp(tx: Tx, audienceNo: number, generation: number, customers: readonly number[], exceptions: Exceptions): Promise<Lookup> {
   const { rows } = await tx.query<Row>(
-    `SELECT c.no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo
+    `SELECT c.no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo, t.attempts AS refused
      FROM unnest($3::bigint[]) AS c(no)
      LEFT JOIN LATERAL (SELECT * FROM ledger WHERE audience_no = $1 AND customer_no = c.no AND generation = $2 OFFSET 0) l ON true
-     LEFT JOIN LATERAL (SELECT customer_no FROM todo t WHERE audience_no = $1 AND customer_no = c.no AND NOT ${SUPERSEDED_WAITS} OFFSET 0) t ON true
+     LEFT JOIN LATERAL (SELECT customer_no, attempts FROM todo t WHERE audience_no = $1 AND customer_no = c.no AND NOT ${SUPERSEDED_WAITS} OFFSET 0) t ON true
      WHERE l.customer_no IS NOT NULL OR t.customer_no IS NOT NULL`,
     [audienceNo, generation, customers],
   )
@@ -59,7 +62,7 @@ export async function lookUp(tx: Tx, audienceNo: number, generation: number, cus
 /** Everyone in the ledger from `from` to `to` (null: to the end), both included: the other stream of a full reconcile. */
 export async function lookUpRange(tx: Tx, audienceNo: number, generation: number, from: number, to: number | null, exceptions: Exceptions): Promise<Lookup> {
   const { rows } = await tx.query<Row>(
-    `SELECT l.customer_no AS no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo
+    `SELECT l.customer_no AS no, ${COLUMNS}, t.customer_no IS NOT NULL AS todo, t.attempts AS refused
      FROM ledger l LEFT JOIN todo t ON t.audience_no = l.audience_no AND t.customer_no = l.customer_no AND NOT ${SUPERSEDED_WAITS}
      WHERE l.audience_no = $1 AND l.generation = $2 AND l.customer_no >= $3 AND ($4::bigint IS NULL OR l.customer_no <= $4)
      ORDER BY l.customer_no`,
@@ -71,11 +74,13 @@ export async function lookUpRange(tx: Tx, audienceNo: number, generation: number
 function toLookup(rows: readonly Row[], exceptions: Exceptions): Lookup {
   const known = new Map<number, LedgerEntry>()
   const forced = new Set<number>()
+  const refused = new Map<number, number>()
   for (const row of rows) {
     if (row.todo) forced.add(row.no)
+    if (row.refused) refused.set(row.no, row.refused)
     if (row.fingerprint !== null) known.set(row.no, toEntry(row, row.fingerprint, exceptions))
   }
-  return { known, forced }
+  return { known, forced, refused }
 }
 
 function toEntry(row: Row, fingerprint: number, exceptions: Exceptions): LedgerEntry {
@@ -191,7 +196,13 @@ export async function recordRemovals(
 
 export type TodoReason = 'privacy' | 'rejected' | 'failed' | 'dissolved' | 'in_flight' | 'unknown' | 'too_small' | 'normaliser'
 
-/** Leaves people for a later run. A removal for privacy is never overwritten by a lesser reason, nor what is to be cleaned up by a wait. */
+/** Both halves of a replacement may be refused: that counts once. */
+const ONCE_MORE = `CASE WHEN $5 = 'rejected' AND todo.run_no IS DISTINCT FROM $4 THEN 1 ELSE 0 END`
+
+/**
+ * Leaves people for a later run. A removal for privacy is never overwritten by a lesser reason, nor what is to be cleaned up by a wait. The
+ * refusals of this and of earlier runs count; after `triesAtMost` they rest.
+ */
 export async function leave(
   tx: Tx,
   scope: LedgerScope,
@@ -202,12 +213,15 @@ export async function leave(
 ): Promise<void> {
   if (customers.length === 0) return
   await tx.query(
-    `INSERT INTO todo (audience_no, tenant_no, destination_no, run_no, reason, attempts, customer_no)
-     SELECT $1::int, $2::int, $3::smallint, $4::bigint, $5::text, CASE WHEN $5 = 'rejected' THEN 1 ELSE 0 END, no FROM unnest($6::bigint[]) AS c(no) ORDER BY no
+    `INSERT INTO todo (audience_no, tenant_no, destination_no, run_no, reason, attempts, not_before, customer_no)
+     SELECT $1::int, $2::int, $3::smallint, $4::bigint, $5::text, r.tries, CASE WHEN r.tries >= $7 THEN 'infinity' ELSE now() END, c.no
+     FROM unnest($6::bigint[]) AS c(no), LATERAL (
+       SELECT CASE WHEN $5 = 'rejected' THEN coalesce(max(attempts), 1) ELSE 0 END AS tries FROM rejection WHERE $5 = 'rejected' AND audience_no = $1 AND customer_no = c.no AND run_no = $4
+     ) AS r ORDER BY c.no
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET run_no = excluded.run_no,
        reason = CASE WHEN todo.reason = 'privacy' OR (todo.reason = 'normaliser' AND $5 = 'in_flight') THEN todo.reason ELSE excluded.reason END,
-       attempts = todo.attempts + excluded.attempts,
-       not_before = CASE WHEN $5 = 'rejected' AND todo.attempts + 1 >= $7 THEN 'infinity' ELSE now() END`,
+       attempts = greatest(todo.attempts + ${ONCE_MORE}, excluded.attempts),
+       not_before = CASE WHEN $5 = 'rejected' AND greatest(todo.attempts + ${ONCE_MORE}, excluded.attempts) >= $7 THEN 'infinity' ELSE now() END`,
     [scope.audienceNo, scope.tenantNo, scope.destinationNo, runNo, reason, customers, Math.min(triesAtMost, 32_000)],
   )
 }

@@ -37,7 +37,8 @@ export async function leaveUnconfirmed(tx: Tx, audienceNo: number, removals: rea
   if (removals.length === 0) return
   await tx.query(
     `INSERT INTO say_again (audience_no, tenant_no, destination_no, customer_no, due_at, times)
-     SELECT audience_no, tenant_no, destination_no, customer_no, now(), 1 FROM ledger WHERE audience_no = $1 AND remove_batch = ANY($2) AND remove_batch > add_batch ORDER BY customer_no
+     SELECT audience_no, tenant_no, destination_no, customer_no, now(), 1 FROM ledger WHERE audience_no = $1 AND remove_batch = ANY($2) AND remove_batch > add_batch
+       AND generation = (SELECT generation FROM audience WHERE no = $1) ORDER BY customer_no
      ON CONFLICT (audience_no, customer_no) DO NOTHING`,
     [audienceNo, removals],
   )

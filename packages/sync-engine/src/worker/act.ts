@@ -52,11 +52,11 @@ export async function act(job: Job, { run, feed, pages, expected, withholdAdditi
   let removals = 0
   let rows = 0
 
-  const sessionOf = ({ operation, lane: of, seq, last }: Packed): Session | null => {
+  const sessionOf = ({ operation, series, seq, last }: Packed): Session | null => {
     if (manifest.sessions === 'none') return null
     if (operation === 'remove') return { id: newSessionId(), seq: 1, last: true }
-    const id = sessions.get(of) ?? newSessionId()
-    sessions.set(of, id)
+    const id = sessions.get(series) ?? newSessionId()
+    sessions.set(series, id)
     return { id, seq, last }
   }
 

@@ -11,6 +11,8 @@ export interface Decided {
   readonly row: FeedRow | undefined
   readonly known: LedgerEntry | undefined
   readonly forced: boolean
+  /** Times that the platform has refused them. */
+  readonly refused: number
   readonly decision: Decision
 }
 
@@ -26,11 +28,11 @@ async function decideAll(tx: Tx, job: Deciding, page: Pick<Page, 'rows' | 'range
   const { scope, exceptions } = job
   const customers = page.rows.map(([no]) => no)
   const found = await lookUp(tx, scope.audienceNo, scope.generation, customers, exceptions)
-  const decided = page.rows.map((row) => about(job, row[0], row, found.known.get(row[0]), found.forced.has(row[0])))
+  const decided = page.rows.map((row) => about(job, row[0], row, found.known.get(row[0]), found.forced.has(row[0]), found.refused.get(row[0])))
   if (!page.range) return decided
   const others = await lookUpRange(tx, scope.audienceNo, scope.generation, page.range.from, page.range.to, exceptions)
   const seen = new Set(customers)
-  for (const [no, known] of others.known) if (!seen.has(no)) decided.push(about(job, no, undefined, known, others.forced.has(no)))
+  for (const [no, known] of others.known) if (!seen.has(no)) decided.push(about(job, no, undefined, known, others.forced.has(no), others.refused.get(no)))
   return decided
 }
 
@@ -40,6 +42,7 @@ export function about(
   row: FeedRow | undefined,
   known: LedgerEntry | undefined,
   forced: boolean,
+  refused = 0,
 ): Decided {
-  return { customerNo, row, known, forced, decision: decide(row, known, forced, choice, versions) }
+  return { customerNo, row, known, forced, refused, decision: decide(row, known, forced, choice, versions) }
 }

@@ -135,7 +135,7 @@ async function share(job: Job, run: RunRow, batchNo: number, customers: readonly
   const batch = await storeBatch(
     job,
     run,
-    { operation: 'remove', lane: '', parts, seq: 1, last: true },
+    { operation: 'remove', lane: '', series: '', parts, seq: 1, last: true },
     {
       session: null,
       privacy: true,

@@ -82,7 +82,7 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
           job.lease.signal,
         )
   const gone = leaving
-    .map(({ customerNo, known, forced }, i) => about(job, customerNo, fresh[i], known, forced))
+    .map(({ customerNo, known, forced, refused }, i) => about(job, customerNo, fresh[i], known, forced, refused))
     .filter(({ decision }) => decision.kind === 'remove')
   const remembered = [...gone, ...wanted.filter(({ known }) => known)].map(({ customerNo }) => customerNo)
   const { held, there } = await inTenant(job.engine, job.lease.tenantId, async (tx) => {
@@ -90,7 +90,9 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
     const superseding = [...known].filter(([, sets]) => sets.some(({ superseded }) => superseded)).map(([no]) => no)
     return { held: known, there: await additionsApplied(tx, job.audience.no, superseding) }
   })
-  const result = gone.map(({ customerNo, decision }) => removal(customerNo, held.get(customerNo) ?? [], page, decision.kind === 'remove' && decision.privacy))
+  const result = gone.map(({ customerNo, refused, decision }) =>
+    removal(customerNo, held.get(customerNo) ?? [], page, decision.kind === 'remove' && decision.privacy, refused),
+  )
   for (let at = 0; at < wanted.length; at += PAGE) {
     const slice = wanted.slice(at, at + PAGE)
     const { verdicts, suppressionsAt } = await feed.fetch(
@@ -108,7 +110,7 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
   return result
 }
 
-function removal(customerNo: number, held: readonly HeldSet[], page: number, privacy: boolean): PersonParts {
+function removal(customerNo: number, held: readonly HeldSet[], page: number, privacy: boolean, refused = 0): PersonParts {
   const { remove, heldAfter } = planRemoval(held)
   if (remove.length === 0) return { customerNo, parts: [], suppressed: null }
   const part: Part = {
@@ -121,6 +123,7 @@ function removal(customerNo: number, held: readonly HeldSet[], page: number, pri
     page,
     afterRemoval: false,
     suppressionsAt: NOTHING_SINCE,
+    refused,
   }
   return { customerNo, parts: [part], suppressed: null }
 }
@@ -130,7 +133,7 @@ export const privacyRemoval = (customerNo: number, held: readonly HeldSet[]): Pe
 
 function said(
   { engine, config, choice, versions }: Job,
-  { customerNo, known, forced, row }: Decided,
+  { customerNo, known, forced, refused, row }: Decided,
   verdict: Verdict,
   { held, there }: { readonly held: readonly HeldSet[]; readonly there: boolean },
   suppressionsAt: string,
@@ -139,7 +142,7 @@ function said(
 ): PersonParts {
   const present = known !== undefined && held.some(({ removing }) => !removing)
   const keptBack = (why: string | null, privacy: boolean): PersonParts =>
-    present ? removal(customerNo, held, page, privacy) : { customerNo, parts: [], suppressed: why }
+    present ? removal(customerNo, held, page, privacy, refused) : { customerNo, parts: [], suppressed: why }
   if (verdict.verdict === 'not_member') return keptBack(null, false)
   if (verdict.verdict === 'suppressed') return keptBack(verdict.reason, true)
   const fingerprint = fingerprintOf(verdict.groups, verdict.fingerprints, choice.watched)
@@ -151,7 +154,7 @@ function said(
   const { sets } = prepared
   const step = known && migrationStep(keys, versions, { known, forced, held, sets, fingerprint, there })
   if (step === 'same') return { customerNo, parts: [], suppressed: null, alike: true }
-  const shared = { customerNo, page, suppressionsAt }
+  const shared = { customerNo, page, suppressionsAt, refused }
   if (step === 'beside') {
     const heldAfter = heldBeside(keys, held, sets)
     return { customerNo, parts: [{ ...shared, operation: 'add', kind: 'replaced', sets, heldAfter, fingerprint, afterRemoval: false }], suppressed: null }

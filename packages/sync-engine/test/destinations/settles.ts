@@ -69,6 +69,8 @@ export interface SettlesSide extends Side {
   readonly late: Set<string>
   /** The next job counts so many rows as refused when it ends, without saying which. */
   lateUnnamed: number
+  /** A job with one of these ends in failure as a whole, and does not say why. */
+  readonly poison: Set<string>
   /** The next jobs end in failure as a whole. */
   failing: number
   /** The next jobs never end. */
@@ -119,6 +121,10 @@ export function settlesSide(): SettlesSide {
       if (side.failing > 0) {
         side.failing -= 1
         outcomes.set(id, { batchId: '', state: 'rejected', failure: { kind: 'unavailable', code: 'platform_rejected_row', message: 'The job failed.' } })
+        continue
+      }
+      if (job.operation === 'add' && job.rows.some((row) => side.poison.has(emailOf(row)))) {
+        outcomes.set(id, { batchId: '', state: 'rejected', failure: { kind: 'rows', code: 'platform_rejected_row', message: 'A member is not valid.' } })
         continue
       }
       const unnamed = side.lateUnnamed
@@ -219,6 +225,7 @@ export function settlesSide(): SettlesSide {
     accountExternalId: 'customer-1',
     names: false,
     late: new Set(),
+    poison: new Set(),
     lateUnnamed: 0,
     failing: 0,
     stuck: 0,
