@@ -33,6 +33,8 @@ const Sync = z.object({
   reason: Why,
 })
 
+const Described = z.object({ behaviorId: zId('behavior'), key: z.string(), kind: z.string() })
+
 interface WebhookEvent<S extends z.ZodType = z.ZodType> {
   readonly description: string
   readonly data: S
@@ -61,6 +63,8 @@ export const webhookEvents = {
     description: 'An account has used most of what the platform allows.',
     data: z.object({ accountId: zId('account'), destination: z.string(), quota: z.string(), percent: z.number(), until: time.nullable() }),
   },
+  'behavior.created': { description: 'A behavior was made, here or by the service that finds who belongs to it.', data: Described },
+  'behavior.criteria_changed': { description: 'What a behavior stands for was described anew; its members follow as they change.', data: Described },
   'webhook_endpoint.disabled': {
     description: 'Another endpoint of yours is told nothing more until it is enabled again.',
     data: z.object({ endpointId: zId('webhookEndpoint'), reason: Why }),

@@ -4,6 +4,7 @@ import { publicId } from '@audience-sync/contracts/ids'
 import { purposeBit, purposes, type SuppressionReason } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
 import { publish } from '@audience-sync/events/outbox'
+import type { BehaviorRow } from './behaviors.ts'
 import type { Tenant } from './tenants.ts'
 
 /** `changes`: rows written to the change log, by behavior number. */
@@ -14,6 +15,16 @@ export async function announceBehaviors(tx: Tx, tenant: Tenant, changes: Readonl
     const behaviorId = publicId('behavior', id)
     await publish(tx, { topic: topics.behaviorUpdated, tenantId: tenant.id, key: behaviorId, message: { behaviorId, changes: changes.get(no) ?? 0 } })
   }
+}
+
+type Described = Pick<BehaviorRow, 'id' | 'key' | 'kind' | 'description'>
+
+/** A behavior that is new, or, where `before` is given, described anew. Another key or name is no news: it means the same people. */
+export async function announceBehavior(tx: Tx, tenantId: string, now: Described, before?: Pick<BehaviorRow, 'kind' | 'description'>): Promise<void> {
+  if (before && before.kind === now.kind && before.description === now.description) return
+  const behaviorId = publicId('behavior', now.id)
+  const topic = before ? topics.behaviorCriteriaChanged : topics.behaviorCreated
+  await publish(tx, { topic: topic as typeof topics.behaviorCreated, tenantId, key: behaviorId, message: { behaviorId, key: now.key, kind: now.kind } })
 }
 
 export interface Loss {

@@ -3,6 +3,7 @@ import { newUuid, publicId, uuidOf } from '@audience-sync/contracts/ids'
 import type { Behavior, BehaviorPatch, NewBehavior } from '@audience-sync/contracts/rest/behaviors'
 import type { Tx } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
+import { announceBehavior } from './announce.ts'
 import type { Tenant } from './tenants.ts'
 
 export interface BehaviorRow {
@@ -62,25 +63,29 @@ export async function listBehaviors(tx: Tx, tenant: Tenant, before: string | und
 }
 
 /** @throws `behavior_key_taken` */
-export const createBehavior = (tx: Tx, tenant: Tenant, { key, name, kind, description }: NewBehavior): Promise<BehaviorRow> =>
-  one(tx, key, `INSERT INTO behavior (tenant_no, id, key, name, kind, description, occurred_at) VALUES ($1, $2, $3, $4, $5, $6, now()) RETURNING ${COLUMNS}`, [
-    tenant.no,
-    newUuid(),
+export async function createBehavior(tx: Tx, tenant: Tenant, { key, name, kind, description }: NewBehavior): Promise<BehaviorRow> {
+  const row = await one(
+    tx,
     key,
-    name,
-    kind,
-    description,
-  ])
+    `INSERT INTO behavior (tenant_no, id, key, name, kind, description, occurred_at) VALUES ($1, $2, $3, $4, $5, $6, now()) RETURNING ${COLUMNS}`,
+    [tenant.no, newUuid(), key, name, kind, description],
+  )
+  await announceBehavior(tx, tenant.id, row)
+  return row
+}
 
 /** @throws `behavior_key_taken` */
-export const changeBehavior = (tx: Tx, no: number, { key, name, kind, description }: BehaviorPatch): Promise<BehaviorRow> =>
-  one(
+export async function changeBehavior(tx: Tx, tenantId: string, before: BehaviorRow, { key, name, kind, description }: BehaviorPatch): Promise<BehaviorRow> {
+  const row = await one(
     tx,
     key ?? '',
     `UPDATE behavior SET key = coalesce($2, key), name = coalesce($3, name), kind = coalesce($4, kind), description = coalesce($5, description), occurred_at = now(), updated_at = now()
      WHERE no = $1 RETURNING ${COLUMNS}`,
-    [no, key ?? null, name ?? null, kind ?? null, description ?? null],
+    [before.no, key ?? null, name ?? null, kind ?? null, description ?? null],
   )
+  await announceBehavior(tx, tenantId, row, before)
+  return row
+}
 
 async function one(tx: Tx, key: string, sql: string, values: readonly unknown[]): Promise<BehaviorRow> {
   const { rows } = await keyed(key, () => tx.query<BehaviorRow>(sql, [...values]))
@@ -110,14 +115,19 @@ export interface BehaviorState {
 /** What `behavior.changed` says; older news than stored does nothing. @throws `behavior_key_taken` */
 export async function storeBehavior(tx: Tx, tenant: Tenant, { id, key, name, kind, description, occurredAt }: BehaviorState): Promise<void> {
   // By id where the publisher named one: a behavior may change its key.
-  await keyed(key, () =>
-    tx.query(
+  const { rows: known } = await tx.query<BehaviorRow>(`SELECT ${COLUMNS} FROM behavior WHERE tenant_no = $1 AND ${id ? 'id' : 'key'} = $2 FOR UPDATE`, [
+    tenant.no,
+    id ?? key,
+  ])
+  const { rows } = await keyed(key, () =>
+    tx.query<BehaviorRow>(
       `INSERT INTO behavior AS b (tenant_no, id, key, name, kind, description, occurred_at) VALUES ($1, $2, $3, $4, $5, $6, $7)
        ON CONFLICT ${id ? '(tenant_no, id)' : '(tenant_no, key)'} DO UPDATE SET key = excluded.key, name = excluded.name, kind = excluded.kind, description = excluded.description,
-         occurred_at = excluded.occurred_at, updated_at = now() WHERE excluded.occurred_at > b.occurred_at`,
+         occurred_at = excluded.occurred_at, updated_at = now() WHERE excluded.occurred_at > b.occurred_at RETURNING ${COLUMNS}`,
       [tenant.no, id ?? newUuid(), key, name, kind, description, occurredAt],
     ),
   )
+  if (rows[0]) await announceBehavior(tx, tenant.id, rows[0], known[0])
 }
 
 /** Counts up to all of them: shown to people, and asked when an audience is made. */

@@ -78,6 +78,8 @@ export const consumers: readonly AnyConsumer[] = [
     )
     return rowCount === 1 && status === 'expired' ? { connectionId, destination, accounts: accountIds.length, reason: whyOf(code) } : undefined
   }),
+  relay(topics.behaviorCreated, 'behavior.created', ({ behaviorId, key, kind }) => ({ behaviorId, key, kind })),
+  relay(topics.behaviorCriteriaChanged, 'behavior.criteria_changed', ({ behaviorId, key, kind }) => ({ behaviorId, key, kind })),
   relay(topics.quotaLow, 'quota.low', ({ accountId, destination, quota, percent, until }) => ({
     accountId,
     destination,

@@ -173,6 +173,8 @@ describe('GET /v1/event-types', () => {
       'sync.completed': 'packages/sync-engine/src/store/status.ts',
       'sync.failed': 'packages/sync-engine/src/store/status.ts',
       'connection.expired': 'services/connections/src/connection-rows.ts',
+      'behavior.created': 'services/behavior-export/src/announce.ts',
+      'behavior.criteria_changed': 'services/behavior-export/src/announce.ts',
       'quota.low': 'packages/sync-engine/src/worker/job.ts',
     }
     const own = Object.keys(webhookEvents).filter((type) => type.startsWith('webhook_endpoint.'))

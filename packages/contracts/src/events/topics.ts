@@ -13,6 +13,8 @@ import {
   SyncRequestedSchema,
 } from './gen/audience_sync/events/v1/audience_pb.ts'
 import {
+  BehaviorCreatedSchema,
+  BehaviorCriteriaChangedSchema,
   BehaviorMemberEnteredSchema,
   BehaviorMemberExitedSchema,
   BehaviorUpdatedSchema,
@@ -44,6 +46,8 @@ export const topics = {
   behaviorChanged: topic('behavior.changed', BehaviorChangedSchema),
   customerErasureRequested: topic('customer.erasure.requested', CustomerErasureRequestedSchema),
   behaviorUpdated: topic('behavior.updated', BehaviorUpdatedSchema),
+  behaviorCreated: topic('behavior.created', BehaviorCreatedSchema),
+  behaviorCriteriaChanged: topic('behavior.criteria_changed', BehaviorCriteriaChangedSchema),
   customerSuppressed: topic('customer.suppressed', CustomerSuppressedSchema),
   audienceCreated: topic('audience.created', AudienceCreatedSchema),
   audienceChanged: topic('audience.changed', AudienceChangedSchema),

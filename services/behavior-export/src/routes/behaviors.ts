@@ -60,8 +60,8 @@ export function behaviorRoutes(app: App, { db, vault }: { readonly db: Database;
     { config: { scope: 'behaviors:write' }, schema: { tags, summary: 'Describe a behavior anew', params, body: BehaviorPatch, response: { 200: Behavior } } },
     (request) =>
       db.tenant(request.auth.tenantId, async (tx) => {
-        const { no } = await requireBehavior(tx, request.params.id)
-        return showBehavior(await changeBehavior(tx, no, request.body))
+        const behavior = await requireBehavior(tx, request.params.id)
+        return showBehavior(await changeBehavior(tx, request.auth.tenantId, behavior, request.body))
       }),
   )
 

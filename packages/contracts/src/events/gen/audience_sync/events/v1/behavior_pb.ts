@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file audience_sync/events/v1/behavior.proto.
  */
 export const file_audience_sync_events_v1_behavior: GenFile = /*@__PURE__*/
-  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9iZWhhdmlvci5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiNwoPQmVoYXZpb3JVcGRhdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEg8KB2NoYW5nZXMYAiABKA0iRQoSQ3VzdG9tZXJTdXBwcmVzc2VkEhAKCHB1cnBvc2VzGAEgAygJEg4KBnJlYXNvbhgCIAEoCRINCgVjb3VudBgDIAEoDSJyChVCZWhhdmlvck1lbWJlckVudGVyZWQSEwoLYmVoYXZpb3JfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInEKFEJlaGF2aW9yTWVtYmVyRXhpdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEi8KC29jY3VycmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp]);
+  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9iZWhhdmlvci5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiNwoPQmVoYXZpb3JVcGRhdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEg8KB2NoYW5nZXMYAiABKA0iQQoPQmVoYXZpb3JDcmVhdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEgsKA2tleRgCIAEoCRIMCgRraW5kGAMgASgJIkkKF0JlaGF2aW9yQ3JpdGVyaWFDaGFuZ2VkEhMKC2JlaGF2aW9yX2lkGAEgASgJEgsKA2tleRgCIAEoCRIMCgRraW5kGAMgASgJIkUKEkN1c3RvbWVyU3VwcHJlc3NlZBIQCghwdXJwb3NlcxgBIAMoCRIOCgZyZWFzb24YAiABKAkSDQoFY291bnQYAyABKA0icgoVQmVoYXZpb3JNZW1iZXJFbnRlcmVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEi8KC29jY3VycmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJxChRCZWhhdmlvck1lbWJlckV4aXRlZBITCgtiZWhhdmlvcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * behavior.updated: members or their data changed. A wake: readers then ask the change feed.
@@ -43,6 +43,76 @@ export type BehaviorUpdated = Message<"audience_sync.events.v1.BehaviorUpdated">
  */
 export const BehaviorUpdatedSchema: GenMessage<BehaviorUpdated> = /*@__PURE__*/
   messageDesc(file_audience_sync_events_v1_behavior, 0);
+
+/**
+ * behavior.created: over REST, or by its first behavior.changed.
+ *
+ * @generated from message audience_sync.events.v1.BehaviorCreated
+ */
+export type BehaviorCreated = Message<"audience_sync.events.v1.BehaviorCreated"> & {
+  /**
+   * beh_…
+   *
+   * @generated from field: string behavior_id = 1;
+   */
+  behaviorId: string;
+
+  /**
+   * The tenant's own name for it.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * suggested or custom
+   *
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message audience_sync.events.v1.BehaviorCreated.
+ * Use `create(BehaviorCreatedSchema)` to create a new message.
+ */
+export const BehaviorCreatedSchema: GenMessage<BehaviorCreated> = /*@__PURE__*/
+  messageDesc(file_audience_sync_events_v1_behavior, 1);
+
+/**
+ * behavior.criteria_changed: what the behavior stands for was described anew: its kind or its description.
+ *
+ * @generated from message audience_sync.events.v1.BehaviorCriteriaChanged
+ */
+export type BehaviorCriteriaChanged = Message<"audience_sync.events.v1.BehaviorCriteriaChanged"> & {
+  /**
+   * beh_…
+   *
+   * @generated from field: string behavior_id = 1;
+   */
+  behaviorId: string;
+
+  /**
+   * The tenant's own name for it.
+   *
+   * @generated from field: string key = 2;
+   */
+  key: string;
+
+  /**
+   * suggested or custom
+   *
+   * @generated from field: string kind = 3;
+   */
+  kind: string;
+};
+
+/**
+ * Describes the message audience_sync.events.v1.BehaviorCriteriaChanged.
+ * Use `create(BehaviorCriteriaChangedSchema)` to create a new message.
+ */
+export const BehaviorCriteriaChangedSchema: GenMessage<BehaviorCriteriaChanged> = /*@__PURE__*/
+  messageDesc(file_audience_sync_events_v1_behavior, 2);
 
 /**
  * customer.suppressed: people may no longer be sent. A wake: readers then ask the suppression log.
@@ -75,7 +145,7 @@ export type CustomerSuppressed = Message<"audience_sync.events.v1.CustomerSuppre
  * Use `create(CustomerSuppressedSchema)` to create a new message.
  */
 export const CustomerSuppressedSchema: GenMessage<CustomerSuppressed> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_behavior, 1);
+  messageDesc(file_audience_sync_events_v1_behavior, 3);
 
 /**
  * behavior.member.entered, for tenants that opted in.
@@ -108,7 +178,7 @@ export type BehaviorMemberEntered = Message<"audience_sync.events.v1.BehaviorMem
  * Use `create(BehaviorMemberEnteredSchema)` to create a new message.
  */
 export const BehaviorMemberEnteredSchema: GenMessage<BehaviorMemberEntered> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_behavior, 2);
+  messageDesc(file_audience_sync_events_v1_behavior, 4);
 
 /**
  * behavior.member.exited, for tenants that opted in.
@@ -141,5 +211,5 @@ export type BehaviorMemberExited = Message<"audience_sync.events.v1.BehaviorMemb
  * Use `create(BehaviorMemberExitedSchema)` to create a new message.
  */
 export const BehaviorMemberExitedSchema: GenMessage<BehaviorMemberExited> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_behavior, 3);
+  messageDesc(file_audience_sync_events_v1_behavior, 5);
 
