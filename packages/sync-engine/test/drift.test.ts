@@ -91,6 +91,31 @@ describe('C19: an audience that was deleted there', () => {
     expect(living()).toHaveLength(1)
   })
 
+  test('C19 an opt-out meanwhile is done at once where the deletion is proven, and nobody is called', async () => {
+    await start({}, 1, 2)
+    await world.sync()
+    await meetMissing()
+    const calls = world.twin.journal().length
+    world.behavior.suppress(1)
+    await world.suppressions()
+    await world.work()
+    expect(await world.database.admin(`SELECT status FROM sync.run WHERE trigger = 'privacy'`)).toEqual([{ status: 'completed' }])
+    expect(await world.database.admin('SELECT customer_no FROM sync.ledger WHERE customer_no = 1')).toEqual([])
+    expect(world.twin.journal()).toHaveLength(calls)
+    expect(await world.audience()).toMatchObject({ status: 'held' })
+  })
+
+  test('C19 an opt-out that is the first to meet the deletion is done, and asks', async () => {
+    await start({}, 1, 2)
+    await world.sync()
+    await deleteThere()
+    world.behavior.suppress(1)
+    await world.suppressions()
+    await world.work()
+    expect(await world.database.admin(`SELECT status FROM sync.run WHERE trigger = 'privacy'`)).toEqual([{ status: 'completed' }])
+    expect(await world.audience()).toMatchObject({ status: 'held', status_reason: { code: 'audience_missing' } })
+  })
+
   test('C19 whoever cancels the healing has the question back', async () => {
     await start({}, 1)
     await world.sync()

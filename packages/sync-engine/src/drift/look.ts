@@ -53,7 +53,7 @@ export async function lookAtOne(engine: Engine, stopping: AbortSignal): Promise<
 async function look(engine: Engine, no: number, tenantId: string, stopping: AbortSignal): Promise<void> {
   const { audience, formers } = await inTenant(engine, tenantId, async (tx) => ({
     audience: await readAudience(tx, no),
-    formers: await formerAudiences(tx, no, false),
+    formers: await formerAudiences(tx, no, 'holding'),
   }))
   if (audience.externalId === null) return
   const job: Speaker = { engine, audience, lease: { signal: stopping }, calls: [], usages: [] }

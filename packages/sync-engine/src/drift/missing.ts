@@ -57,5 +57,6 @@ export async function seenAgain(tx: Tx, no: number): Promise<void> {
   await tx.query('UPDATE audience SET missing = NULL, heal_requested_at = NULL, updated_at = now() WHERE no = $1', [no])
   await note(tx, audience, 'drift', { code: missing.code, over: true })
   await restStatus(tx, no)
+  await tx.query(`UPDATE run SET not_before = NULL WHERE audience_no = $1 AND trigger = 'privacy' AND status IN ('queued', 'waiting')`, [no])
   if (!audience.pausedAt && !audience.deleteRequestedAt) await requestRun(tx, { audience, trigger: 'heal', announce: false })
 }

@@ -24,13 +24,21 @@ export async function leaveFarAudience(tx: Tx, audience: Named, state: 'present'
   )
 }
 
-/** Those that may still live. `due`: only where somebody is to be removed now. */
-export async function formerAudiences(tx: Tx, audienceNo: number, due: boolean): Promise<FormerAudience[]> {
+const WHICH = {
+  all: 'true',
+  /** Somebody is to be removed now. */
+  due: 'EXISTS (SELECT FROM former_removal r WHERE r.audience_no = f.audience_no AND r.generation = f.generation AND r.not_before <= now())',
+  /** Somebody may be there. */
+  holding: 'EXISTS (SELECT FROM ledger l WHERE l.audience_no = f.audience_no AND l.generation = f.generation)',
+}
+
+/** Those that may still live. */
+export async function formerAudiences(tx: Tx, audienceNo: number, which: keyof typeof WHICH): Promise<FormerAudience[]> {
   const { rows } = await tx.query<FormerAudience>(
     `SELECT f.generation, f.external_id AS "externalId", f.adopted FROM far_audience f WHERE f.audience_no = $1 AND f.state = 'present'
-       AND (NOT $2 OR EXISTS (SELECT FROM former_removal r WHERE r.audience_no = f.audience_no AND r.generation = f.generation AND r.not_before <= now()))
+       AND ${WHICH[which]}
      ORDER BY f.generation`,
-    [audienceNo, due],
+    [audienceNo],
   )
   return rows
 }

@@ -62,7 +62,7 @@ export async function deleteAudience(job: Job): Promise<void> {
 async function takeAway(job: Job): Promise<void> {
   const { engine, lease, audience } = job
   const { externalId, adopted } = audience
-  const formers = await inTenant(engine, lease.tenantId, (tx) => formerAudiences(tx, audience.no, false))
+  const formers = await inTenant(engine, lease.tenantId, (tx) => formerAudiences(tx, audience.no, 'all'))
   if ((externalId !== null && adopted) || formers.some((former) => former.adopted)) await removeEveryone(job)
   for (const former of formers) {
     if (!former.adopted && !(await isAnothers(job, former.externalId))) await deleteThere(job, former.externalId)

@@ -34,7 +34,7 @@ export async function removeFromFormer(job: Job, run: RunRow): Promise<void> {
   if (audience.generation === 1) return
   const formers = await lease.fenced(run.no, async (tx) => {
     await closeFormerBatches(tx, audience.no, audience.generation)
-    return formerAudiences(tx, audience.no, true)
+    return formerAudiences(tx, audience.no, 'due')
   })
   for (const former of formers) {
     let trouble: unknown

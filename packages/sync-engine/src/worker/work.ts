@@ -8,7 +8,8 @@ import type { Tx } from '@audience-sync/db/database'
 import { DestinationError } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { withTraceparent } from '@audience-sync/service/otel'
-import { foundMissing, isHeldBack } from '../drift/missing.ts'
+import { foundMissing, isHeldBack, missingOf } from '../drift/missing.ts'
+import { REFUSED_AGAIN_MS } from '../options.ts'
 import { requestRun } from '../requests.ts'
 import { readExceptions } from '../store/ledger.ts'
 import { giveUpReplacing, replacingOf } from '../store/replacing.ts'
@@ -205,7 +206,10 @@ const LATER_MS = 30_000 // nobody waits on this: a removal for privacy, or a del
 
 /** Trouble without a run of its own: the open privacy run, or the deletion, is tried again after a while. */
 async function later(job: Job, error: unknown): Promise<void> {
-  const forMs = error instanceof RunWaits && error.forMs !== null ? error.forMs : LATER_MS
+  const missing = missingOf(job.audience)
+  // From what is gone nobody has to be removed, which is soon recorded; what is not shown to us is looked at within the hour, which makes it due.
+  const restMs = missing ? (missing.proven ? 0 : REFUSED_AGAIN_MS) : LATER_MS
+  const forMs = error instanceof RunWaits && error.forMs !== null ? error.forMs : restMs
   job.engine.log.warn({ err: error, audienceNo: job.audience.no }, 'work without a run has to wait')
   await waitWithPrivacy(job, forMs)
   await job.lease.fenced(null, async (tx) => {

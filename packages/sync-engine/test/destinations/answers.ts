@@ -43,6 +43,12 @@ export interface AnswersSide extends Side {
   readonly silent: Set<string>
   /** So many rows of the next upload are counted as refused, without saying which. */
   unnamed: number
+  /** Lists that live, and that we are not shown: as when access was taken away. */
+  readonly hidden: Set<string>
+  /** Somebody deletes one. */
+  drop(list: string): void
+  /** E-mail keys by list, of those that live. */
+  lists(): ReadonlyMap<string, readonly string[]>
 }
 
 /** What the platform says of one row. */
@@ -52,9 +58,15 @@ type Row = readonly string[]
 export function answersSide(): AnswersSide {
   const levers = new Levers()
   const lists = new Map<string, { marker: string; name: string; rows: Row[] }>()
+  let made = 0
   const matching = (row: Row) => (other: Row) => row.some((value, i) => value !== '' && other[i] === value)
 
+  const hide = (list: string) => {
+    if (side.hidden.has(list)) throw new DestinationError({ kind: 'permission', code: 'permission_denied', message: 'You may not see it.' })
+  }
+
   function upload(list: string, operation: 'add' | 'remove', rows: readonly Row[]): { answers: RowAnswer[]; refused: number } {
+    hide(list)
     const far = lists.get(list)
     if (!far) throw new DestinationError({ kind: 'gone', code: 'audience_missing', message: 'No such list.' })
     const answers: RowAnswer[] = []
@@ -109,21 +121,24 @@ export function answersSide(): AnswersSide {
     },
     async findAudiences(ctx, marker) {
       levers.meet(ctx, 'GET', '/lists')
+      for (const list of side.hidden) hide(list)
       return [...lists].filter(([, list]) => list.marker === marker).map(([id]) => far(id))
     },
     async createAudience(ctx, { name, marker }) {
       levers.meet(ctx, 'POST', '/lists')
-      const id = `list-${lists.size + 1}`
+      made += 1
+      const id = `list-${made}`
       lists.set(id, { marker, name, rows: [] })
       return far(id)
     },
     async readAudience(ctx, id) {
       levers.meet(ctx, 'GET', `/lists/${id}`)
-      return lists.has(id) ? far(id) : null
+      return lists.has(id) && !side.hidden.has(id) ? far(id) : null
     },
     updateAudience: async () => {},
     async deleteAudience(ctx, id) {
       levers.meet(ctx, 'DELETE', `/lists/${id}`)
+      hide(id)
       lists.delete(id)
     },
   }
@@ -135,6 +150,9 @@ export function answersSide(): AnswersSide {
     accountExternalId: 'portal-1',
     silent: new Set(),
     unnamed: 0,
+    hidden: new Set(),
+    drop: (list) => lists.delete(list),
+    lists: () => new Map([...lists].map(([id, { rows }]) => [id, rows.map(([email = '']) => email).sort()])),
     pass() {},
     members: () =>
       [...lists.values()]
