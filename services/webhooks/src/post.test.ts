@@ -61,6 +61,11 @@ describe('what a receiver may do to us', () => {
     expect(await send(`http://127.0.0.1:${port}/`)).toMatchObject({ status: null, response: '' })
   })
 
+  test('one that does not speak TLS where it should', async () => {
+    const port = await listening(createServer())
+    expect(await send(`https://127.0.0.1:${port}/`)).toMatchObject({ status: null, error: 'tls_failed' })
+  })
+
   test('one that hangs up', async () => {
     const port = await listening(createTcp((socket) => void socket.destroy()))
     expect(await send(`http://127.0.0.1:${port}/`)).toMatchObject({ status: null, error: 'connection_reset' })

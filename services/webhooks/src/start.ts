@@ -20,6 +20,7 @@ import { z } from 'zod'
 import { forget } from './housekeeping.ts'
 import { consumers } from './intake.ts'
 import { createPoster, type Resolve } from './post.ts'
+import { reseal } from './reseal.ts'
 import { deliveryRoutes } from './routes/deliveries.ts'
 import { endpointRoutes } from './routes/endpoints.ts'
 import { eventRoutes } from './routes/events.ts'
@@ -69,6 +70,7 @@ export async function start(config: Config, { log, transport, tokens, resolve }:
       await forget(db)
       await sweepIdempotency(db)
       await deks.rewrapAll()
+      await reseal(db, deks, secrets)
       return false
     },
   })

@@ -7,6 +7,7 @@ import { replay } from '../src/deliveries.ts'
 import { patchEndpoint, rotateSecret } from '../src/endpoints.ts'
 import { forget } from '../src/housekeeping.ts'
 import type { Poster } from '../src/post.ts'
+import { reseal } from '../src/reseal.ts'
 import { newSecret } from '../src/sign.ts'
 import { held, type Received, type Rig, rig } from './rig.ts'
 
@@ -160,6 +161,23 @@ describe('secrets', () => {
     verified(fresh, after)
     expect(() => verified(old, after)).toThrow()
     expect((await at.endpointRow(id)).old_secret).toBeNull()
+  })
+
+  test('outlive the key that they are sealed with: sealed anew, then the old key opens nothing more', async () => {
+    const receiver = await at.receiver()
+    const { id, secret } = await at.endpoint(receiver.url)
+    const sealed = async () => (await at.endpointRow(id)).secret as string
+    const before = await sealed()
+    await at.deks.rotate(at.tenantId)
+    expect(await reseal(at.db, at.deks, at.secrets)).toBe(0) // other processes may still seal with the old one
+    await at.database.admin(`UPDATE webhooks.dek SET superseded_at = superseded_at - interval '11 minutes'`)
+    expect(await reseal(at.db, at.deks, at.secrets)).toBe(1)
+    expect(await reseal(at.db, at.deks, at.secrets)).toBe(0)
+    expect(await sealed()).not.toBe(before)
+    await at.happens()
+    await at.drain(at.worker())
+    verified(secret, receiver.got[0] as Received)
+    await expect(inTenant((tx) => at.secrets.open(tx, at.tenantId, id, before))).rejects.toThrow('retired')
   })
 
   test('stand nowhere in the clear', async () => {

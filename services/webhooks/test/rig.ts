@@ -6,7 +6,7 @@ import type { Database } from '@audience-sync/db/database'
 import type { ReceivedEvent } from '@audience-sync/events/consumer'
 import { createLogger } from '@audience-sync/service/log'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
-import { createDekStore } from '@audience-sync/vault/dek-store'
+import { createDekStore, type DekStore } from '@audience-sync/vault/dek-store'
 import { parseKeks } from '@audience-sync/vault/keks'
 import { create, type Message } from '@bufbuild/protobuf'
 import { insertEndpoint } from '../src/endpoints.ts'
@@ -64,6 +64,7 @@ export class Receiver {
 export interface Rig {
   readonly database: TestDatabase
   readonly db: Database
+  readonly deks: DekStore
   readonly secrets: Secrets
   readonly poster: Poster
   readonly tenantId: string
@@ -94,7 +95,8 @@ const TIMES: Readonly<Record<string, readonly string[]>> = {
 export async function rig(timeoutMs?: number): Promise<Rig> {
   const database = await testDatabase()
   const db = database.as('webhooks', 12)
-  const secrets = createSecrets(createDekStore({ db, keks: parseKeks(KEK) }))
+  const deks = createDekStore({ db, keks: parseKeks(KEK) })
+  const secrets = createSecrets(deks)
   const poster = createPoster({ rules: { loopback: true }, ...(timeoutMs && { timeoutMs }) })
   const tenantId = newUuid()
   const receivers: Receiver[] = []
@@ -106,6 +108,7 @@ export async function rig(timeoutMs?: number): Promise<Rig> {
   return {
     database,
     db,
+    deks,
     secrets,
     poster,
     tenantId,
