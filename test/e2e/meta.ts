@@ -53,8 +53,13 @@ export function meta(stage: Stage): void {
         ['v1', 'v2', 'v3'].map((customerId) => ({ customerId, member: true, occurredAt: later() })),
       )
       const made = await createAudience(client, behavior, accountId, { purpose: 'seed', settings: { valueBased: true } })
-      expect(made.notices).toEqual([])
-      expect(await waitRun(client, made.lastRun.id)).toMatchObject({ status: 'completed', counts: { added: 3 } })
+      expect(made.notices.map(({ code }: Json) => code)).not.toContain('seed_without_values')
+      const first = await waitRun(client, made.lastRun.id)
+      expect(first).toMatchObject({ status: 'completed', counts: { added: 3 }, platform: { received: 3, invalid: 0 }, warnings: [] })
+      const shown = await client.get(`/v1/audiences/${made.id}`)
+      // Three people are few: Meta says so, and shows the figure of every small list.
+      expect(shown).toMatchObject({ size: { destination: 1000 }, matchRate: null, destinationState: { state: 'too_small' } })
+      expect(shown.notices).toContainEqual(expect.objectContaining({ code: 'delivery_too_small' }))
       const externalId = await externalIdOf(client, made.id)
       expect(await creationOf(externalId)).toMatchObject({ is_value_based: true })
       const emails = ['v1@example.com', 'v2@example.com', 'v3@example.com']

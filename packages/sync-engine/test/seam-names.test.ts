@@ -12,7 +12,6 @@ const OWN = [
   /^services\/connector-[^/]+\//,
   /^services\/audiences\/src\/start\.ts$/, // the one registry of destinations
   /^services\/connections\/src\/adapters\.ts$/, // and of how a tenant connects to them
-  /^services\/connections\/src\/config\.ts$/, // with what each of them is configured by
   /^infra\/src\/postgres\/roles\.ts$/, // a role each
   /^packages\/testing\//,
   /^packages\/db\/src\/migrate\.ts$/, // drizzle keeps its journal in a folder of that name

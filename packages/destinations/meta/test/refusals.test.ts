@@ -410,7 +410,8 @@ describe('replacing', () => {
         meta.twin.clock.advance(600_000)
         return replace(id, 24, 2)
       },
-      ...notOurs,
+      kind: 'invalid',
+      code: 'replacement_finished',
       said: '2650/1870159',
     },
   ])
