@@ -1,10 +1,10 @@
 /** What other services say → what customers are told. The inbox row, the event and its deliveries are one transaction. */
 import type { SyncCompleted, SyncFailed } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/sync_pb'
 import { type Topic, topics } from '@audience-sync/contracts/events/topics'
-import type { WebhookData, WebhookEventType } from '@audience-sync/contracts/webhook-events'
+import { type WebhookData, type WebhookEventType, webhookEvents } from '@audience-sync/contracts/webhook-events'
 import type { Tx } from '@audience-sync/db/database'
 import { catalogue, isCode } from '@audience-sync/errors/catalogue'
-import { type AnyConsumer, defineConsumer, type ReceivedEvent } from '@audience-sync/events/consumer'
+import { type AnyConsumer, defineConsumer, PoisonError, type ReceivedEvent } from '@audience-sync/events/consumer'
 import type { Message } from '@bufbuild/protobuf'
 import { type Timestamp, timestampDate } from '@bufbuild/protobuf/wkt'
 import { tell } from './tell.ts'
@@ -23,6 +23,8 @@ const relay = <M extends Message, T extends WebhookEventType>(topic: Topic<M>, t
     async handle(tx, events) {
       for (const event of events) {
         const data = await dataOf(event.message, event, tx)
+        // One that does not fit would fail in every try, and hold up all behind it.
+        if (data && !webhookEvents[type].data.safeParse(data).success) throw new PoisonError('event_malformed', `The event is no ${type}.`)
         if (data) await tell(tx, { id: event.id, tenantId: event.tenantId, type, at: event.occurredAt, data })
       }
     },
