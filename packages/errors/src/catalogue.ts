@@ -251,6 +251,7 @@ const audiences = {
 
 const platform = {
   platform_throttled: entry(429, 'The platform’s limit is reached', 'Nothing to do; the work goes on by itself when the platform allows it.'),
+  gave_way: entry(429, 'Other audiences of the account have their turn', 'Nothing to do; the platform’s limit is shared, and the work goes on where it was.'),
   platform_blocked: entry(403, 'The platform has blocked this account for now', 'Look into the platform’s own messages for this account; we try again later.'),
   advertiser_banned: entry(
     403,

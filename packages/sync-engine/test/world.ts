@@ -183,8 +183,8 @@ export interface SidedWorld {
   readonly reports: string[]
   /** Asks for a run as `audiences` does. */
   request(mode?: 'incremental' | 'full', audienceNo?: number, trigger?: Trigger): Promise<number>
-  /** Another audience of the same account and behavior; answers its number. */
-  addAudience(schedule?: Readonly<Record<string, unknown>>): Promise<number>
+  /** Another audience of the same account, and of the same behavior unless given; answers its number. */
+  addAudience(schedule?: Readonly<Record<string, unknown>>, of?: Behavior): Promise<number>
   /** Works until nothing is due. */
   work(): Promise<void>
   /** One claim, and what is due under it. */
@@ -327,7 +327,7 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
         return { horizon: behavior.horizon, rows, next: rows.at(-1)?.at ?? position, done: true, count: rows.length }
       },
     },
-    feed: () => behavior.feed(),
+    feed: (_tenant, behaviorId) => (behaviors.get(behaviorId) ?? behavior).feed(),
     random: () => 0.5,
     clock: options.clock ?? databaseTime,
   }
@@ -336,8 +336,11 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
     return tenant.rows[0]?.no ?? 0
   })
   const accountId = randomUUID()
-  const addAudience = (schedule: Readonly<Record<string, unknown>> = { frequency: 'manual' }) =>
+  const behaviors = new Map<string, Behavior>()
+  const addAudience = (schedule: Readonly<Record<string, unknown>> = { frequency: 'manual' }, of: Behavior = behavior) =>
     admin.tenant(tenantId, async (tx) => {
+      const behaviorId = randomUUID()
+      behaviors.set(behaviorId, of)
       const { rows } = await tx.query<{ no: number }>(
         `INSERT INTO audience (id, tenant_id, tenant_no, destination, destination_no, behavior_id, connection_id, account_id, account_external_id, name, purpose, schedule, identifiers,
          retry_policy, brake, minimum_size, settings, status)
@@ -347,7 +350,7 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
           tenantId,
           tenantNo,
           no,
-          randomUUID(),
+          behaviorId,
           randomUUID(),
           accountId,
           side.accountExternalId,

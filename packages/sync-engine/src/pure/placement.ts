@@ -104,8 +104,8 @@ const FREE: AccountNow = { atWork: 0, callsPromised: 0, points: [], waitMs: 0 }
 /** Points are scarce from three quarters on: the same line from which calls are slowed down. */
 export const isScarce = (points: readonly Points[]): boolean => points.some(({ capacity, level }) => level >= SLOW * capacity)
 
-/** Whether a run that has made so many calls in this turn makes room for others of its account that wait. */
-export const givesWay = (calls: number, points: readonly Points[], othersWait: boolean): boolean => calls >= TURN_CALLS && othersWait && isScarce(points)
+/** Whether a run that has made so many calls in this turn makes room, if others of its account wait. */
+export const givesWay = (calls: number, points: readonly Points[]): boolean => calls >= TURN_CALLS && isScarce(points)
 
 export interface Forecast {
   readonly audienceNo: number
@@ -123,12 +123,13 @@ export function forecast(runs: readonly Waiting[], account: Pick<AccountNow, 'po
   const ended: Forecast[] = []
   let points = account.points
   let at = now + (runs.length > 0 ? account.waitMs : 0)
+  const waitMs = () => Math.max(0, ...points.map((one) => waitFor({ ...one, now: at, blockedMs: 0, pacedMs: 0 }, one.cost)))
   const call = () => {
-    at += Math.max(0, ...points.map((one) => waitFor({ ...one, now: at, blockedMs: 0, pacedMs: 0 }, one.cost)))
     points = points.map((one) => {
       const spent = spend(one.spent, one.cost, at, one.decaySeconds)
       return { ...one, spent, level: levelOf(spent, at) }
     })
+    at += callMs
   }
   while (left.length > 0) {
     const here = left.filter(({ run }) => run.requestedAt <= at)
@@ -137,16 +138,20 @@ export function forecast(runs: readonly Waiting[], account: Pick<AccountNow, 'po
       at = Math.min(...left.map(({ run }) => run.requestedAt))
       continue
     }
-    for (let i = 0; i < TURN_CALLS && next.calls > 0; i += 1) {
-      call()
+    for (let made = 0; next.calls > 0; made += 1) {
+      const forMs = waitMs()
+      if (made >= TURN_CALLS && (forMs > 0 || isScarce(points))) break
+      at += forMs
       if (Number.isNaN(next.startsAt)) next.startsAt = at
-      at += callMs
+      call()
       next.calls -= 1
     }
-    if (next.calls === 0) {
-      left.splice(left.indexOf(next), 1)
-      ended.push({ audienceNo: next.run.audienceNo, startsAt: next.startsAt, endsAt: at })
-    } else if (isScarce(points)) next.run = { ...next.run, gaveWayAt: at }
+    if (next.calls > 0) {
+      next.run = { ...next.run, gaveWayAt: at }
+      continue
+    }
+    left.splice(left.indexOf(next), 1)
+    ended.push({ audienceNo: next.run.audienceNo, startsAt: next.startsAt, endsAt: at })
   }
   return ended
 }

@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Tx } from '@audience-sync/db/database'
 import type { QuotaDefinition, Usage } from '@audience-sync/destination-kit/contract'
 import { type Bucket, gapAfter, heard, levelOf, type Share, SLOW, type Spent, spend, waitFor } from '../pure/pace.ts'
+import type { Points } from '../pure/placement.ts'
 
 const LOW_PERCENT = 80 // told from here, in time to spread what is left …
 const ROOM_PERCENT = 60 // … and once only until there was room again: use swings by some percent with each call
@@ -162,6 +163,36 @@ async function otherTenants(tx: Tx, destinationNo: number, tenantId: string): Pr
     [destinationNo, tenantId],
   )
   return rows[0]?.n ?? 0
+}
+
+/** How these accounts stand, for calls that write: what bounds them, and how long until one may go. Only looks. */
+export async function look(
+  db: Pick<Tx, 'query'>,
+  quotas: readonly QuotaDefinition[],
+  destinationNo: number,
+  accounts: readonly string[],
+  aheadMs: number,
+): Promise<Map<string, { points: Points[]; waitMs: number }>> {
+  const { rows } = await db.query<Pick<Row, 'spent' | 'now' | 'blocked' | 'paced'> & { quota: string | null; scope: string; capacity: number }>(
+    `SELECT q.quota, q.scope, q.capacity, q.spent, floor(extract(epoch FROM at) * 1000)::float8 AS now,
+       coalesce(greatest(0, extract(epoch FROM q.blocked_until - at)) * 1000, 0)::float8 AS blocked, coalesce(greatest(0, extract(epoch FROM q.paced_until - at)) * 1000, 0)::float8 AS paced
+     FROM (SELECT now() + $3 * interval '1 millisecond' AS at) clock LEFT JOIN quota q ON q.destination_no = $1 AND q.scope = ANY($2)`,
+    [destinationNo, [...accounts, ''], aheadMs],
+  )
+  const now = rows[0]?.now ?? 0
+  return new Map(
+    accounts.map((account) => {
+      const of = concerning(quotas, 'write').map((definition) => {
+        const row = rows.find(({ quota, scope }) => quota === definition.id && scope === scopeOf(definition, account))
+        const spent = row?.spent ?? []
+        const limit = { capacity: row?.capacity ?? capacityOf(definition, null), decaySeconds: definition.decaySeconds }
+        const bucket = { ...limit, spent, now, blockedMs: row?.blocked ?? 0, pacedMs: row?.paced ?? 0 }
+        return { bucket, points: { ...limit, spent, cost: definition.cost.write, level: levelOf(spent, now) } }
+      })
+      const waitMs = Math.max(0, ...of.map(({ bucket, points }) => waitFor(bucket, points.cost)))
+      return [account, { points: of.map(({ points }) => points), waitMs }]
+    }),
+  )
 }
 
 type Heeding = Pick<Caller, 'destinationNo' | 'accountExternalId' | 'aheadMs'> & { readonly accountId?: string }

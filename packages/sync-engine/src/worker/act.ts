@@ -7,11 +7,12 @@ import type { Session } from '@audience-sync/destination-kit/contract'
 import type { Feed } from '../peers.ts'
 import { type Packed, Packer } from '../pure/packer.ts'
 import { clearTodo, leave } from '../store/ledger.ts'
+import { isTurnOver } from '../store/line.ts'
 import { markAlike } from '../store/normaliser.ts'
 import type { RunRow } from '../store/rows.ts'
 import { newSessionId, storeBatch } from './batches.ts'
 import { type Decided, decidePage } from './decisions.ts'
-import { type RunHolds, RunStops } from './endings.ts'
+import { type RunHolds, RunStops, RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { ensureFarAudience } from './far-audience.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
@@ -79,6 +80,7 @@ export async function act(job: Job, { run, feed, pages, expected, withholdAdditi
     await heedWishes(job, run)
     // Nobody was counted, and somebody came since.
     if (job.audience.externalId === null) await ensureFarAudience(job, run)
+    await giveWay(job, run)
     // Quota first, then the bytes (C11): what waits for points is not fetched yet, or is a page old at most.
     const grant = await grantOf(job)
     await takeQuota(job, grant.tier, 'write', Math.ceil((expected - rows) / manifest.limits.rowsPerCall))
@@ -199,6 +201,13 @@ export async function heedWishes(job: Job, run: RunRow): Promise<void> {
   if (wishes.remove) throw new RunStops('remove')
   if (wishes.pause) throw new RunStops('pause')
   if (wishes.cancel) throw new RunStops('cancel')
+}
+
+/** A large run makes room for others of its account where the quota is scarce; the cursor and what is left to do make that safe (R5). */
+async function giveWay(job: Job, run: RunRow): Promise<void> {
+  if (!(await isTurnOver(job.engine, run.no, job.audience))) return
+  await job.lease.fenced(run.no, (tx) => tx.query('UPDATE run SET gave_way_at = now() WHERE no = $1', [run.no]))
+  throw new RunWaits(0, { code: 'gave_way' })
 }
 
 /** Batches from these numbers on are this run's, and this claim's. */

@@ -2,6 +2,7 @@
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { type Drift, stopsUploads } from '../pure/drift.ts'
+import { TURN_CALLS } from '../pure/placement.ts'
 import { requestRun } from '../requests.ts'
 import { requestFollowUp } from '../store/follow-up.ts'
 import { leave } from '../store/ledger.ts'
@@ -89,7 +90,9 @@ export function wait(job: Job, run: RunRow, forMs: number | null, reason: Status
   return job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no)
     const { rows } = await tx.query<{ until: Date | null }>(
-      `UPDATE run SET status = 'waiting', wait_reason = $3, not_before = CASE WHEN $2::float8 IS NULL THEN 'infinity' ELSE now() + $2 * interval '1 millisecond' END
+      `UPDATE run SET status = 'waiting', wait_reason = $3, not_before = CASE WHEN $2::float8 IS NULL THEN 'infinity' ELSE now() + $2 * interval '1 millisecond' END,
+         -- Whoever has to wait after a whole turn joins the line anew.
+         gave_way_at = CASE WHEN (SELECT count(*) FROM batch b WHERE b.run_no = run.no AND b.sent_at > coalesce(run.gave_way_at, '-infinity')) >= ${TURN_CALLS} THEN now() ELSE gave_way_at END
        WHERE no = $1 RETURNING CASE WHEN $2::float8 IS NULL THEN NULL ELSE not_before END AS until`,
       [run.no, forMs, JSON.stringify(reason)],
     )

@@ -29,6 +29,7 @@ import { TURN_CALLS } from '../pure/placement.ts'
 import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
 import { block, blockedFor, heed, take } from '../store/limiter.ts'
+import { othersWait } from '../store/line.ts'
 import type { AudienceRow } from '../store/rows.ts'
 import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
 import type { Engine } from './engine.ts'
@@ -128,7 +129,7 @@ const callerOf = ({ engine, audience }: Pick<Speaker, 'engine' | 'audience'>) =>
 
 /**
  * Points for one call from every quota that it costs; waits a little, or lets the run wait. A run that goes on later is planned anew:
- * it waits until there are points for `calls`, as far as they make a turn, not for the next call alone.
+ * it waits until there are points for `calls`, as far as they make a turn, not for the next call alone, unless others stand in the line.
  */
 export async function takeQuota(job: Speaker, tier: string | null, kind: 'read' | 'write', calls = 1): Promise<void> {
   const { engine, lease } = job
@@ -136,7 +137,11 @@ export async function takeQuota(job: Speaker, tier: string | null, kind: 'read' 
   for (;;) {
     const { waitMs, turnMs, quota } = await engine.db.tx((tx) => take(tx, quotas, { ...callerOf(job), tier }, kind, Math.min(calls, TURN_CALLS)))
     if (waitMs === 0) return
-    if (waitMs > engine.options.patienceMs) throw new RunWaits(turnMs, { code: 'platform_throttled', detail: `Our share of ${quota} is used up for now.` })
+    if (waitMs > engine.options.patienceMs)
+      throw new RunWaits((await othersWait(engine, job.audience)) ? waitMs : turnMs, {
+        code: 'platform_throttled',
+        detail: `Our share of ${quota} is used up for now.`,
+      })
     await engine.clock.sleep(waitMs, lease.signal)
   }
 }

@@ -4,6 +4,7 @@
  * tells what `audiences` wishes meanwhile: a worker looks at each commit (SYNC.md C15).
  */
 import type { Tx } from '@audience-sync/db/database'
+import { nextInLine } from '../store/line.ts'
 import type { Engine } from './engine.ts'
 
 /** The lease is gone: stop at once, the successor goes on. */
@@ -32,43 +33,18 @@ export interface Lease {
   release(): Promise<void>
 }
 
-/**
- * Work of one destination that somebody may do now, oldest first: a removal for privacy at any time; a live run that is due,
- * was abandoned, was approved, or has to stop; a queued run when none is live and the audience is neither paused nor deleting;
- * a lookalike whose time has come. Whoever wishes a stop makes the run due once; if it then has to wait for the platform, it waits like any other (C15).
- * Of an audience that is missing at the platform only removals for privacy go on, and stops, until somebody has answered (C19).
- */
-const ASKED = '(a.missing IS NOT NULL AND a.heal_requested_at IS NULL)'
-const DUE = `
-  SELECT a.no FROM run r JOIN audience a ON a.no = r.audience_no
-  WHERE r.destination_no = $1 AND r.status IN ('queued', 'running', 'waiting', 'held') AND a.deleted_at IS NULL
-    AND (a.lease_until IS NULL OR a.lease_until < now())
-    AND (r.not_before IS NULL OR r.not_before <= now())
-    AND (
-      (r.status IN ('running', 'waiting') AND (r.trigger = 'privacy' OR NOT ${ASKED}))
-      OR r.cancel_requested_at IS NOT NULL
-      OR (r.trigger <> 'privacy' AND (a.paused_at IS NOT NULL OR a.delete_requested_at IS NOT NULL))
-      OR (r.status = 'held' AND r.approval IS NOT NULL AND NOT ${ASKED})
-      OR (r.status = 'queued' AND (r.trigger = 'privacy'
-        OR NOT ${ASKED} AND NOT EXISTS (SELECT FROM run l WHERE l.audience_no = a.no AND l.status IN ('running', 'waiting', 'held') AND l.trigger <> 'privacy')))
-    )
-  UNION ALL
-  SELECT no FROM audience WHERE destination_no = $1 AND delete_requested_at IS NOT NULL AND deleted_at IS NULL AND (lease_until IS NULL OR lease_until < now())
-    AND (next_run_at IS NULL OR next_run_at <= now())
-  UNION ALL
-  SELECT a.no FROM lookalike k JOIN audience a ON a.no = k.audience_no
-  WHERE k.destination_no = $1 AND k.deleted_at IS NULL AND k.due_at <= now() AND a.deleted_at IS NULL AND (a.lease_until IS NULL OR a.lease_until < now())
-  LIMIT 64`
-
+/** The first in line whom nobody else takes at this moment. */
 export async function claim(engine: Engine, stopping: AbortSignal): Promise<Lease | undefined> {
-  const { db, destinationNo, owner, options } = engine
+  const { db, owner, options } = engine
+  const line = await nextInLine(engine)
+  if (line.length === 0) return undefined
   const { rows } = await db.pool.query<{ no: number; tenant_id: string; lease_epoch: number }>(
-    `WITH due AS MATERIALIZED (${DUE}), picked AS (
-       SELECT a.no FROM audience a WHERE a.no IN (SELECT no FROM due) AND (a.lease_until IS NULL OR a.lease_until < now()) ORDER BY random() LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
+    `WITH picked AS (
+       SELECT no FROM audience WHERE no = ANY($1) AND (lease_until IS NULL OR lease_until < now()) ORDER BY array_position($1, no) LIMIT 1 FOR NO KEY UPDATE SKIP LOCKED
      )
      UPDATE audience a SET lease_owner = $2, lease_epoch = a.lease_epoch + 1, lease_until = now() + $3 * interval '1 millisecond'
      FROM picked WHERE a.no = picked.no RETURNING a.no, a.tenant_id, a.lease_epoch`,
-    [destinationNo, owner, options.leaseMs],
+    [line, owner, options.leaseMs],
   )
   const [row] = rows
   return row && holdLease(engine, row.no, row.tenant_id, row.lease_epoch, stopping)
