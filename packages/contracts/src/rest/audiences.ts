@@ -233,5 +233,22 @@ export const Quota = z
     usedBy: z
       .array(z.object({ audienceId: zId('audience'), name: z.string(), calls: count, share: z.number().min(0).max(1) }))
       .meta({ description: 'audiences of this account by their calls of the last hour, most first' }),
+    runs: z
+      .array(
+        z.object({
+          audienceId: zId('audience'),
+          name: z.string(),
+          runId: zId('run').nullable().meta({ description: 'the run that is open; null: the next slot' }),
+          status: z.enum(['queued', 'running', 'waiting']).nullable(),
+          calls: count.meta({ description: 'that it expects to make' }),
+          startsAt: time.nullable().meta({ description: 'or goes on at; null: paused, held, or nothing is to come' }),
+          endsAt: time.nullable(),
+          dueBy: time.nullable().meta({ description: 'by its schedule; null: somebody asked for it, or nothing is to come' }),
+          atRisk: z.boolean().meta({ description: 'it is expected to end later than its schedule asks for' }),
+        }),
+      )
+      .meta({
+        description: 'the next run of each audience of this account, if nothing else comes: estimates, from the limits above and what each expects to send',
+      }),
   })
   .meta({ id: 'Quota' })

@@ -13,6 +13,7 @@ import { destinationAt } from '../destinations.ts'
 import { explain } from '../explain.ts'
 import { matchRate } from '../match-rate.ts'
 import { asSent } from '../normaliser.ts'
+import { runsOf } from '../placement.ts'
 import { quotasOf, usersOf } from '../quota.ts'
 import { wordsOf } from '../reasons.ts'
 import { findAudience } from '../store.ts'
@@ -76,7 +77,7 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
       config,
       schema: {
         tags: ['Accounts'],
-        summary: 'How much of the platform’s limits is used, by whom, and how long it lasts',
+        summary: 'How much of the platform’s limits is used, by whom, how long it lasts, and when the next runs are expected',
         params: z.object({ id: z.string() }),
         response: { 200: Quota },
       },
@@ -91,6 +92,7 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
         destination: account.destination,
         quotas: await quotasOf(tx, manifest, account.externalId),
         usedBy: await usersOf(tx, account.destination, account.externalId),
+        runs: await runsOf(tx, manifest, account.externalId, new Date()),
       }))
     },
   )
