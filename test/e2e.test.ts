@@ -20,6 +20,7 @@ import { mainJob } from './e2e/main-job.ts'
 import { meta } from './e2e/meta.ts'
 import { plans } from './e2e/plans.ts'
 import { preview } from './e2e/preview.ts'
+import { quota } from './e2e/quota.ts'
 import { installation } from './e2e/stage.ts'
 import { trace } from './e2e/trace.ts'
 import { trouble } from './e2e/trouble.ts'
@@ -43,6 +44,7 @@ describe('on Kafka', () => {
   engineSize(stage)
   engineHistory(stage)
   engineFaults(stage)
+  quota(stage)
   drift(stage)
   lookalikes(stage)
   meta(stage)
