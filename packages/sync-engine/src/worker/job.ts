@@ -137,11 +137,11 @@ export async function takeQuota(job: Speaker, tier: string | null, kind: 'read' 
   for (;;) {
     const { waitMs, turnMs, quota } = await engine.db.tx((tx) => take(tx, quotas, { ...callerOf(job), tier }, kind, Math.min(calls, TURN_CALLS)))
     if (waitMs === 0) return
-    if (waitMs > engine.options.patienceMs)
-      throw new RunWaits((await othersWait(engine, job.audience)) ? waitMs : turnMs, {
-        code: 'platform_throttled',
-        detail: `Our share of ${quota} is used up for now.`,
-      })
+    if (waitMs > engine.options.patienceMs) {
+      // In the line it is back when the others may be claimed, too: the first of them goes on.
+      const forMs = (await othersWait(engine, job.audience)) ? waitMs - engine.options.patienceMs : turnMs
+      throw new RunWaits(forMs, { code: 'platform_throttled', detail: `Our share of ${quota} is used up for now.` })
+    }
     await engine.clock.sleep(waitMs, lease.signal)
   }
 }
