@@ -92,10 +92,9 @@ export function gapAfter({ capacity, decaySeconds }: Limit, level: number, cost:
 
 /**
  * After the platform said how much is used, in percent. Its word counts where it is higher than our count: others may call in the same
- * account. Where it also says when it takes calls again, one call may go then.
+ * account. When their points come back nobody knows, so they are taken to be as new as can be.
  */
-export function heard(spent: Spent, { capacity, decaySeconds }: Limit, now: number, percent: number, regains: boolean, cost: number): Spent {
-  const said = Math.floor((percent / 100) * capacity)
-  const more = (regains ? Math.min(said, usable(capacity, cost) - cost) : said) - levelOf(spent, now)
+export function heard(spent: Spent, { capacity, decaySeconds }: Limit, now: number, percent: number): Spent {
+  const more = Math.floor((percent / 100) * capacity) - levelOf(spent, now)
   return more > 0 ? spend(spent, more, now, decaySeconds) : spent
 }

@@ -230,9 +230,8 @@ export async function heed(tx: Tx, definition: QuotaDefinition, caller: Heeding,
   const row = await locked(tx, key, tier ?? null, capacityOf(definition, tier ?? null))
   const capacity = await capacityFor(tx, definition, row.tier, caller.accountId ?? null)
   const low = percent >= (row.low ? ROOM_PERCENT : LOW_PERCENT)
-  const cost = Math.max(definition.cost.read, definition.cost.write)
-  const blocks = regainAfterMs > 0
-  const spent = heard(row.spent, { capacity, decaySeconds: definition.decaySeconds }, row.now, percent, blocks, cost)
+  // Where it says when it takes calls again, that is believed: nobody calls until then, and what is beyond our own count is back.
+  const spent = regainAfterMs > 0 ? row.spent : heard(row.spent, { capacity, decaySeconds: definition.decaySeconds }, row.now, percent)
   await tx.query(`UPDATE quota SET capacity = $4, percent = $5, low = $6, spent = $7 WHERE ${KEY}`, [
     ...key.slice(0, 3),
     capacity,
@@ -240,6 +239,6 @@ export async function heed(tx: Tx, definition: QuotaDefinition, caller: Heeding,
     low,
     JSON.stringify(spent),
   ])
-  if (blocks) await block(tx, definition, caller, regainAfterMs)
+  if (regainAfterMs > 0) await block(tx, definition, caller, regainAfterMs)
   return low && !row.low
 }
