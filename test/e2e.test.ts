@@ -11,6 +11,7 @@ import { engineFaults } from './e2e/engine-faults.ts'
 import { engineHistory } from './e2e/engine-history.ts'
 import { engineMapping } from './e2e/engine-mapping.ts'
 import { engineNames } from './e2e/engine-names.ts'
+import { engineNormaliser } from './e2e/engine-normaliser.ts'
 import { enginePlan } from './e2e/engine-plan.ts'
 import { engineSize } from './e2e/engine-size.ts'
 import { engineTruth } from './e2e/engine-truth.ts'
@@ -43,6 +44,7 @@ describe('on Kafka', () => {
   engineNames(stage)
   engineSize(stage)
   engineHistory(stage)
+  engineNormaliser(stage)
   engineFaults(stage)
   quota(stage)
   drift(stage)

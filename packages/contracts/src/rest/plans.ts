@@ -9,7 +9,7 @@ const count = z.int().min(0)
 export const PlanCounts = z.object({
   add: count,
   remove: count,
-  replace: count,
+  replace: count.meta({ description: 'under another normaliser at most: whoever is the same under both is not said, which shows only when they are read' }),
   unchanged: count.meta({ description: 'looked at, nothing to say' }),
   suppressed: count.meta({ description: 'kept back by us' }),
   waiting: count.meta({ description: 'named by a call whose outcome is not known yet: left to a later run' }),

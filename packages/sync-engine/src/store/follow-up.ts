@@ -13,7 +13,7 @@ const OPEN = `('planned', 'sending', 'unknown')`
 
 /** Makes a run where something that people waited for has ended. */
 export async function requestFollowUp(tx: Tx, audience: AudienceRow): Promise<void> {
-  if (audience.pausedAt || audience.deleteRequestedAt || audience.externalId === null) return
+  if (audience.pausedAt || audience.deleteRequestedAt || audience.missing !== null || audience.externalId === null) return
   const { rows } = await tx.query(
     `SELECT FROM todo t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no AND l.generation = $2
      WHERE t.audience_no = $1 AND t.reason IN ('in_flight', 'normaliser') AND t.not_before <= now() AND NOT ${SUPERSEDED_WAITS}

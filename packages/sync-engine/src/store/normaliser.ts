@@ -30,7 +30,7 @@ export async function audiencesToMigrate(tx: Tx, destinationNo: number, version:
   const { rows } = await tx.query<{ no: number; tenantId: string }>(
     `SELECT a.no, a.tenant_id AS "tenantId" FROM audience a
      WHERE a.destination_no = $1 AND a.normaliser IS DISTINCT FROM $2 AND a.external_id IS NOT NULL
-       AND a.deleted_at IS NULL AND a.delete_requested_at IS NULL AND a.paused_at IS NULL
+       AND a.deleted_at IS NULL AND a.delete_requested_at IS NULL AND a.paused_at IS NULL AND a.missing IS NULL
        AND NOT EXISTS (SELECT FROM run r WHERE r.audience_no = a.no AND r.trigger <> 'privacy'
          AND (r.status IN ('queued', 'running', 'waiting', 'held') OR r.finished_at > now() - interval '${AFTER_FAILURE}' AND r.status IN ('failed', 'cancelled')))
      ORDER BY a.no LIMIT ${AT_ONCE}`,

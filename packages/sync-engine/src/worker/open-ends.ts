@@ -14,7 +14,7 @@ export async function requestOpenEnds(engine: Engine): Promise<false> {
   const { rows } = await engine.db.tx((tx) =>
     tx.query<{ no: number; tenantId: string }>(
       `SELECT a.no, a.tenant_id AS "tenantId" FROM audience a
-       WHERE a.destination_no = $1 AND a.paused_at IS NULL AND a.deleted_at IS NULL AND a.delete_requested_at IS NULL
+       WHERE a.destination_no = $1 AND a.paused_at IS NULL AND a.deleted_at IS NULL AND a.delete_requested_at IS NULL AND a.missing IS NULL
          AND EXISTS (SELECT FROM batch b WHERE b.audience_no = a.no AND b.state = 'unknown')
          AND NOT EXISTS (SELECT FROM run r WHERE r.audience_no = a.no AND r.trigger <> 'privacy'
            AND (r.status IN ('queued', 'running', 'waiting', 'held') OR r.finished_at > now() - interval '${AGAIN}'))
