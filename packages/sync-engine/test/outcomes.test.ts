@@ -15,8 +15,7 @@ const start = async (options?: WorldOptions, ...members: number[]) => {
   for (const no of members) world.behavior.join(no)
 }
 /** Lets waiting runs be due, as time would. */
-const wakeUp = () =>
-  world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status = 'waiting'; DELETE FROM sync.quota`)
+const wakeUp = () => world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status = 'waiting'; DELETE FROM sync.quota`)
 
 describe('a call whose answer was lost', () => {
   test.each(['apply_then_reset', 'html_200'] as const)('%s: the same bytes are sent again until the outcome is known', async (kind) => {

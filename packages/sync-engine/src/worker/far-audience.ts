@@ -29,6 +29,7 @@ export async function ensureFarAudience(job: Job, run: RunRow): Promise<void> {
 /** An adopted audience is looked at before the first word: it may be gone, or never have been ours to see. */
 async function meetAdopted(job: Job, run: RunRow, externalId: string): Promise<void> {
   if (!job.audience.adopted || job.audience.cursorEpoch !== null) return
+  await refuseTaken(job, externalId)
   const { destination } = job.engine
   const { settings } = job.config
   const far = await callPlatform(
@@ -38,6 +39,15 @@ async function meetAdopted(job: Job, run: RunRow, externalId: string): Promise<v
     async (ctx) => (await destination.adoptAudience?.(ctx, externalId, { settings })) ?? destination.readAudience(ctx, externalId),
   )
   if (!far) throw new RunFails({ code: 'audience_missing', detail: 'The audience to adopt does not exist, or this connection may not see it.' }, 'unseen')
+}
+
+/** `audiences` sees one tenant; two tenants may be connected to one account, and both would remove each other's people (C19). */
+async function refuseTaken({ engine, audience }: Job, externalId: string): Promise<void> {
+  const { rows } = await engine.db.pool.query(
+    `SELECT FROM audience WHERE destination_no = $1 AND account_external_id = $2 AND external_id = $3 AND no <> $4 AND deleted_at IS NULL LIMIT 1`,
+    [engine.destinationNo, audience.accountExternalId, externalId, audience.no],
+  )
+  if (rows.length > 0) throw new RunFails({ code: 'conflict', detail: 'That audience of the destination is kept in step by another audience already.' })
 }
 
 /** Name, description and settings as they are here now, where they were changed since the far side was told. */
@@ -50,7 +60,12 @@ export async function tellChoices(job: Job, run: RunRow): Promise<void> {
   await callPlatform(job, run.no, 'write', (ctx) => engine.destination.updateAudience(ctx, externalId, { name, ...said, settings: config.settings }))
   // Changed again meanwhile, it stays stale: the row's own columns say whether they are what was told.
   await job.lease.fenced(run.no, (tx) =>
-    tx.query('UPDATE audience SET far_stale = false WHERE no = $1 AND name = $2 AND description = $3', [audience.no, name, description]),
+    tx.query('UPDATE audience SET far_stale = false WHERE no = $1 AND name = $2 AND description = $3 AND settings = $4', [
+      audience.no,
+      name,
+      description,
+      JSON.stringify(audience.settings),
+    ]),
   )
 }
 
