@@ -32,11 +32,10 @@ export interface WorkerOptions {
 }
 
 export function createWorker({ db, secrets, poster, log, random = Math.random }: WorkerOptions): Worker {
-  const lease = newUuid()
   const slices = new Set<Promise<void>>()
   let stopping = false
 
-  async function slice(claimed: Claimed, since: number): Promise<void> {
+  async function slice(claimed: Claimed, lease: string, since: number): Promise<void> {
     const mayBegin = () => !stopping && performance.now() - since < SLICE_MS
     while (mayBegin()) {
       const work = await db.tenant(claimed.tenantId, (tx) => readWork(tx, claimed, lease, secrets))
@@ -69,9 +68,10 @@ export function createWorker({ db, secrets, poster, log, random = Math.random }:
       if (stopping || slices.size >= PLACES) return false
       const since = performance.now() // before the claim: the lease began later
       const free = PLACES - slices.size
+      const lease = newUuid() // of this round: what an earlier one still holds late is not ours to give back
       const claimed = await claimEndpoints(db, lease, free)
       for (const endpoint of claimed) {
-        const running: Promise<void> = slice(endpoint, since)
+        const running: Promise<void> = slice(endpoint, lease, since)
           .catch((error: unknown) => log.error({ err: error, tenantId: endpoint.tenantId, endpointId: endpoint.endpointId }, 'a slice ended early'))
           .finally(() => slices.delete(running))
         slices.add(running)
