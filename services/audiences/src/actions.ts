@@ -80,7 +80,9 @@ export async function resume(tx: Tx, audienceId: string): Promise<AudienceRow> {
   refuseDeleting(row)
   if (!row.pausedAt) return row
   await requestResume(tx, row)
-  await setStatus(tx, row, row.tooSmall ? 'paused' : 'syncing', row.tooSmall ? { code: 'audience_too_small' } : null)
+  const missing = missingOf(row)
+  if (missing && !row.healRequestedAt) await setStatus(tx, row, 'held', { code: missing.code, detail: missing.detail })
+  else await setStatus(tx, row, row.tooSmall ? 'paused' : 'syncing', row.tooSmall ? { code: 'audience_too_small' } : null)
   await announceAudience(tx, row.no, 'changed')
   return readAudience(tx, row.no)
 }

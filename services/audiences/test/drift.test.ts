@@ -114,6 +114,14 @@ describe('C19: an audience that is missing there', () => {
     expect(await heal()).toBe('audience_deleting')
   })
 
+  test('C19 resumed after a pause, the question stands as before', async () => {
+    const id = await exported()
+    await set(id, { missing })
+    await rig.call('POST', `/v1/audiences/${id}/pause`)
+    expect((await rig.call('POST', `/v1/audiences/${id}/resume`)).body).toMatchObject({ status: 'held', statusReason: { code: 'audience_missing' } })
+    expect((await rig.said('audience.status.changed')).filter(({ audienceId }) => audienceId === id).map(({ to }) => to)).toEqual(['paused', 'held'])
+  })
+
   test('what cannot be deleted there can be let go of', async () => {
     const id = await exported()
     await rig.call('DELETE', `/v1/audiences/${id}`)
