@@ -32,8 +32,8 @@ export function quota(stage: Stage): void {
     return calls.filter(({ at }) => Date.parse(at) > since).reduce((sum, { method }) => sum + (method === 'GET' ? 1 : 3), 0)
   }
 
-  describe('11: the quota of an account', () => {
-    test('11: what is used is what the platform counts, by whom, and what is left', async () => {
+  describe('11 Quota', () => {
+    test('11 Quota: what is used is what the platform counts, by whom, and what is left', async () => {
       const { client, accountId, audienceId } = await filled('quota-used')
       const shown = await until('the figures agree', async () => {
         const [score] = (await quotaOf(client, accountId)).quotas
@@ -50,7 +50,7 @@ export function quota(stage: Stage): void {
       expect(usedBy[0].calls).toBeGreaterThanOrEqual(3) // looked up, made, filled
     })
 
-    test('11: for each audience of the account the next run, when it begins and ends, and whether it meets its schedule', async () => {
+    test('11 Quota: for each audience of the account the next run, when it begins and ends, and whether it meets its schedule', async () => {
       const { client, accountId, audienceId, behavior } = await filled('quota-next', { schedule: { frequency: 'daily', at: '03:00', timeZone: 'UTC' } })
       const manual = await createAudience(client, behavior, accountId, { name: 'By hand', start: false })
       const { runs } = await quotaOf(client, accountId)
@@ -65,7 +65,7 @@ export function quota(stage: Stage): void {
     test.each([
       ['the account’s score, in seconds', 'score', {}],
       ['the hour’s custom audience calls, in minutes', 'hour', { code: 80003 }],
-    ])('11: throttled by %s: the run waits until then, and goes on by itself; with one attempt allowed it still succeeds', async (_, slug, fault) => {
+    ])('11 Quota: throttled by %s: the run waits until then, and goes on by itself; with one attempt allowed it still succeeds', async (_, slug, fault) => {
       const { twin, database } = stage.system
       const { client, audienceId, externalId, accountId, behavior } = await filled(`quota-${slug}`, { retryPolicy: { attempts: 1, windowHours: 24 } })
       await members(client, behavior, people(SIZE, SIZE * 2).map(joins))

@@ -36,7 +36,7 @@ const daily = windowMs('schedule', 'daily')
 const score = (level: number): Points => ({ capacity: 60, decaySeconds: 300, cost: 3, level, spent: level > 0 ? [[NOW + 100_000, level]] : [] })
 const account = (more: Partial<AccountNow> = {}): AccountNow => ({ atWork: 0, callsPromised: 0, points: [score(0)], waitMs: 0, ...more })
 const order = (due: readonly Waiting[], more: Partial<AccountNow> = {}) =>
-  placed(due, new Map([['a', account(more)]]), PATIENCE).map(({ audienceNo }) => audienceNo)
+  placed(due, new Map([['a', account(more)]]), PATIENCE, NOW).map(({ audienceNo }) => audienceNo)
 
 describe('the line', () => {
   test('privacy before everything, then whom somebody waits for, then by what the schedule leaves', () => {
@@ -117,6 +117,15 @@ describe('room', () => {
         expect(order(all, { points: [score(level)] })).toHaveLength(all.length)
       }),
     )
+  })
+
+  test('whoever has waited half an hour for room is passed by nobody of the account, and starts when those at work are done', () => {
+    const large = (agoMs: number) => run(1, { calls: 100, requestedAt: NOW - agoMs })
+    const small = [run(2), run(3, { account: 'b' })]
+    const busy = { atWork: 1, callsPromised: 3 }
+    expect(order([large(MINUTE), ...small], busy)).toEqual([3, 2])
+    expect(order([large(PASSED_AT_MOST_MS + 1), ...small], busy)).toEqual([3])
+    expect(order([large(PASSED_AT_MOST_MS + 1), ...small])).toEqual([1, 2, 3])
   })
 
   test('while the platform refuses calls only privacy is tried', () => {

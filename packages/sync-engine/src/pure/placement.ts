@@ -8,7 +8,7 @@
  *    only has to stop, stand in no line.
  * 2. *Room.* An account's points are promised to the runs at work as far as they expect to use them. Another run starts only if its own
  *    expected points fit beside them, or if nobody of the account is at work: so runs of one slot start one after the other as
- *    the points come back, and idle points are used.
+ *    the points come back, and idle points are used. Whoever has waited half an hour for room is not passed any more.
  * 3. *Turns.* Where points are scarce, and somebody else of the account waits, a run gives way after ten calls and joins the line anew,
  *    with the full slack. It goes on where it was.
  */
@@ -89,14 +89,24 @@ export function hasRoom({ atWork, callsPromised, points, waitMs }: AccountNow, c
   return atWork === 0 || points.every(({ capacity, level, cost }) => level + (callsPromised + calls) * cost <= SLOW * capacity)
 }
 
-/** Who may start now, in order. */
-export function placed(due: readonly Waiting[], accounts: ReadonlyMap<string, AccountNow>, patienceMs: number): Waiting[] {
+/**
+ * Who may start now, in order. A large run may find no room for long while small ones fit beside those at work: once it has waited for
+ * half an hour, nobody of its account starts before it.
+ */
+export function placed(due: readonly Waiting[], accounts: ReadonlyMap<string, AccountNow>, patienceMs: number, now: number): Waiting[] {
   const of = ({ account }: Waiting) => accounts.get(account) ?? FREE
+  const closed = new Set<string>()
   return due
-    .filter((run) => run.first || hasRoom(of(run), run.calls, patienceMs))
     .map((run) => ({ run, place: run.first ? Number.NEGATIVE_INFINITY : placeOf(run, of(run)) }))
     .sort((a, b) => a.place - b.place || a.run.requestedAt - b.run.requestedAt || a.run.audienceNo - b.run.audienceNo)
     .map(({ run }) => run)
+    .filter((run) => {
+      if (run.first) return true
+      if (closed.has(run.account)) return false
+      if (hasRoom(of(run), run.calls, patienceMs)) return true
+      if (now - (run.gaveWayAt ?? run.requestedAt) > PASSED_AT_MOST_MS) closed.add(run.account)
+      return false
+    })
 }
 
 const FREE: AccountNow = { atWork: 0, callsPromised: 0, points: [], waitMs: 0 }

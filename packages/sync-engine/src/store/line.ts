@@ -61,10 +61,11 @@ interface DueRow {
   readonly gaveWayAt: number | null
   readonly rows: number
   readonly isNew: boolean
+  readonly now: number
 }
 
 /** All who are due, or those of one account. */
-async function dueNow({ db, destinationNo, destination }: Engine, account: string | null = null): Promise<Waiting[]> {
+async function dueNow({ db, destinationNo, destination }: Engine, account: string | null = null): Promise<{ due: Waiting[]; now: number }> {
   const { rows } = await db.pool.query<DueRow>(
     `WITH due AS MATERIALIZED (${DUE}), joined AS (
        SELECT due.no, due.run_no, due.first, a.account_external_id AS account FROM due JOIN audience a ON a.no = due.no LEFT JOIN run r ON r.no = due.run_no
@@ -73,11 +74,11 @@ async function dueNow({ db, destinationNo, destination }: Engine, account: strin
      )
      SELECT a.no, j.account, j.first, r.trigger, a.schedule ->> 'frequency' AS frequency,
        coalesce(extract(epoch FROM r.requested_at) * 1000, 0)::float8 AS "requestedAt", (extract(epoch FROM r.gave_way_at) * 1000)::float8 AS "gaveWayAt",
-       (CASE WHEN j.first THEN 0 ELSE ${ROWS_LEFT} END)::float8 AS rows, a.external_id IS NULL AS "isNew"
+       (extract(epoch FROM now()) * 1000)::float8 AS now, (CASE WHEN j.first THEN 0 ELSE ${ROWS_LEFT} END)::float8 AS rows, a.external_id IS NULL AS "isNew"
      FROM joined j JOIN audience a ON a.no = j.no LEFT JOIN run r ON r.no = j.run_no`,
     [destinationNo, account],
   )
-  return rows.map(({ no, account, first, trigger, frequency, requestedAt, gaveWayAt, rows: left, isNew }) => ({
+  const due = rows.map(({ no, account, first, trigger, frequency, requestedAt, gaveWayAt, rows: left, isNew }) => ({
     audienceNo: no,
     account,
     first,
@@ -86,6 +87,7 @@ async function dueNow({ db, destinationNo, destination }: Engine, account: strin
     windowMs: windowMs(trigger ?? '', frequency ?? ''),
     calls: callsFor(left, destination.manifest.limits.rowsPerCall) + (isNew ? NEW_AUDIENCE_CALLS : 0),
   }))
+  return { due, now: rows[0]?.now ?? 0 }
 }
 
 /** These accounts: their points, and what the runs at work still expect of them. */
@@ -109,15 +111,15 @@ async function accountsNow({ db, destinationNo, destination, clock }: Engine, ac
 
 /** Numbers of the audiences that may be worked on now, the first in line first. */
 export async function nextInLine(engine: Engine): Promise<number[]> {
-  const due = await dueNow(engine)
+  const { due, now } = await dueNow(engine)
   if (due.length === 0) return []
   const accounts = await accountsNow(engine, [...new Set(due.map(({ account }) => account))])
-  return placed(due, accounts, engine.options.patienceMs).map(({ audienceNo }) => audienceNo)
+  return placed(due, accounts, engine.options.patienceMs, now).map(({ audienceNo }) => audienceNo)
 }
 
 /** Whether others of the account wait for a turn. */
 export const othersWait = async (engine: Engine, { no, accountExternalId }: { readonly no: number; readonly accountExternalId: string }): Promise<boolean> =>
-  (await dueNow(engine, accountExternalId)).some(({ audienceNo, first }) => audienceNo !== no && !first)
+  (await dueNow(engine, accountExternalId)).due.some(({ audienceNo, first }) => audienceNo !== no && !first)
 
 /** Calls that a run has made in this turn. */
 const CALLS_OF_TURN = `(SELECT count(*)::int FROM batch WHERE run_no = $1 AND sent_at > coalesce((SELECT gave_way_at FROM run WHERE no = $1), '-infinity'))`
