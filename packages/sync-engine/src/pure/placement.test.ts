@@ -77,6 +77,7 @@ describe('the line', () => {
           ['b', account()],
         ]),
         PATIENCE,
+        NOW,
       ).map(({ audienceNo }) => audienceNo)
     expect(places(0)).toEqual([1, 2])
     expect(places(1)).toEqual([2, 1])
