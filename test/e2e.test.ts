@@ -22,6 +22,7 @@ import { meta } from './e2e/meta.ts'
 import { plans } from './e2e/plans.ts'
 import { preview } from './e2e/preview.ts'
 import { quota } from './e2e/quota.ts'
+import { replacement } from './e2e/replacement.ts'
 import { installation } from './e2e/stage.ts'
 import { trace } from './e2e/trace.ts'
 import { trouble } from './e2e/trouble.ts'
@@ -50,6 +51,7 @@ describe('on Kafka', () => {
   drift(stage)
   lookalikes(stage)
   meta(stage)
+  replacement(stage)
   trace(stage)
   kafkaDoor(stage)
   badInput(stage)

@@ -7,7 +7,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { AppError } from '@audience-sync/errors/app-error'
-import { type CryptoKey, createLocalJWKSet, exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
+import { CompactSign, type CryptoKey, createLocalJWKSet, exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
 
 const ALGORITHM = 'EdDSA'
@@ -38,6 +38,8 @@ export interface ServiceTokens {
   /** Name of this service: the issuer of what it signs, the audience of what it verifies. */
   readonly name: string
   sign(audience: string, claims: Claims): Promise<string>
+  /** Signs something to be shown to others, and answers the key to check it with. `type` keeps it apart from tokens. */
+  attest(type: string, payload: Readonly<Record<string, unknown>>): Promise<{ jws: string; key: Record<string, unknown> }>
   /** Throws `unauthenticated`. */
   verify(token: string): Promise<Auth>
 }
@@ -67,6 +69,14 @@ export function createServiceTokens({ name, privateJwk, jwks, now = () => new Da
         .setIssuedAt(issuedAt)
         .setExpirationTime(issuedAt + LIFETIME_SECONDS)
         .sign(await signingKey)
+    },
+    async attest(type, payload) {
+      signingKey ??= importJWK(privateJwk, ALGORITHM) as Promise<CryptoKey>
+      const jws = await new CompactSign(new TextEncoder().encode(JSON.stringify(payload)))
+        .setProtectedHeader({ alg: ALGORITHM, typ: type, kid: privateJwk.kid ?? name })
+        .sign(await signingKey)
+      const { d: _secret, ...key } = privateJwk
+      return { jws, key }
     },
     async verify(token) {
       try {

@@ -14,6 +14,7 @@ import { choiceOf, type Decision, decide } from '@audience-sync/sync-engine/pure
 import { lookUp, readExceptions } from '@audience-sync/sync-engine/store/ledger'
 import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
 import type { z } from 'zod'
+import { removalsOf } from './proof.ts'
 import { wordsOf } from './reasons.ts'
 
 type Answer = z.output<typeof Explanation>
@@ -63,6 +64,7 @@ export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest,
     batchId: told ? publicId('batch', told.batch_id) : null,
     receipt: told?.receipt ?? null,
     next: nextOf(decision, keptBack),
+    removals: await removalsOf(tx, audience.no, no),
   }
 }
 

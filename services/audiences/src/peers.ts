@@ -1,6 +1,7 @@
 /** What audiences asks of behavior-export and connections, with their refusals turned into those of our routes. */
 
 import { publicId } from '@audience-sync/contracts/ids'
+import { ErasureSubject } from '@audience-sync/contracts/internal/erasures'
 import { BehaviorSummary, EligibleCount, Explained, ResolveAnswer } from '@audience-sync/contracts/internal/feed'
 import { AccountSummary } from '@audience-sync/contracts/internal/grants'
 import type { Purpose } from '@audience-sync/contracts/people'
@@ -30,6 +31,8 @@ export interface Peers {
   feed(tenantId: string, behaviorId: string): Feed
   /** What is known of a customer in the behavior, after the transformations. Throws `customer_unknown`. */
   explain(tenantId: string, behaviorId: string, customerId: string, transformations: readonly Transformation[]): Promise<Explained>
+  /** An erasure by its public id. */
+  erasure(tenantId: string, id: string): Promise<ErasureSubject | undefined>
   /** The tenant's ids by our numbers; erased ones are missing. */
   customerIds(tenantId: string, numbers: readonly number[]): Promise<Map<number, string>>
 }
@@ -58,6 +61,8 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
         { transformations },
         { tenantId, schema: Explained, timeoutMs: TIMEOUT_MS },
       ),
+    erasure: (tenantId, id) =>
+      orUndefined(behaviorExport.get(`/internal/v1/erasures/${encodeURIComponent(id)}`, { tenantId, schema: ErasureSubject, timeoutMs: TIMEOUT_MS })),
     async customerIds(tenantId, numbers) {
       if (numbers.length === 0) return new Map()
       return new Map((await resolve(tenantId, { numbers })).customers.map(({ no, customerId }) => [no, customerId]))

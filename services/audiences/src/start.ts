@@ -29,6 +29,7 @@ import { insightRoutes } from './routes/insight.ts'
 import { lookalikeRoutes } from './routes/lookalikes.ts'
 import { normaliserRoutes } from './routes/normalisers.ts'
 import { planRoutes, sweepPlans } from './routes/plans.ts'
+import { proofRoutes } from './routes/proofs.ts'
 import { runRoutes } from './routes/runs.ts'
 import { checkSizes } from './size-check.ts'
 
@@ -86,6 +87,7 @@ export async function start(config: Config, { log, transport, tokens, destinatio
   })
   const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sizes.healthy(), ...versionChecks(parts.destinations)] })
   for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes, normaliserRoutes]) routes(app, parts)
+  proofRoutes(app, parts, tokens)
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {
     name: NAME,

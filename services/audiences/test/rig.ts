@@ -24,6 +24,8 @@ export interface World {
   customers: Map<string, number>
   /** What behavior-export says of a customer beside the row, by number. */
   explained: Map<number, Record<string, unknown>>
+  /** Erasures by their public id. */
+  erasures: Map<string, Record<string, unknown>>
 }
 
 export interface Answer {
@@ -59,7 +61,7 @@ export interface Rig {
 export async function startRig(): Promise<Rig> {
   const database = await testDatabase()
   const tokens = await generateServiceTokens(['audiences', 'behavior-export', 'connections', 'gateway'])
-  const world: World = { behaviors: new Map(), accounts: new Map(), rows: new Map(), customers: new Map(), explained: new Map() }
+  const world: World = { behaviors: new Map(), accounts: new Map(), rows: new Map(), customers: new Map(), explained: new Map(), erasures: new Map() }
   const tenantId = newUuid()
 
   const feed = await buildApp({ name: 'behavior-export', log, tokens: tokens['behavior-export'] })
@@ -96,6 +98,11 @@ export async function startRig(): Promise<Rig> {
       fields: {},
       ...world.explained.get(no),
     }
+  })
+  feed.get('/internal/v1/erasures/:id', async (request) => {
+    const found = request.auth.tenantId === tenantId ? world.erasures.get((request.params as { id: string }).id) : undefined
+    if (!found) throw new AppError('not_found', 'No such erasure.')
+    return found
   })
   feed.post('/internal/v1/customers/resolve', async (request) => {
     const { customerIds = [], numbers = [] } = request.body as { customerIds?: string[]; numbers?: number[] }

@@ -5,6 +5,7 @@ import { Consent, identifierChoices, purposes } from '../people.ts'
 import { Schedule } from '../schedule.ts'
 import { Transformations } from '../transformations.ts'
 import { Drift, DriftPolicy, DriftPolicyPatch } from './drift.ts'
+import { RemovalCall } from './proofs.ts'
 import { Reason, Run } from './runs.ts'
 
 const time = z.iso.datetime()
@@ -206,6 +207,7 @@ export const Explanation = z
     batchId: zId('batch').nullable(),
     receipt: z.record(z.string(), z.unknown()).nullable(),
     next: z.enum(['add', 'remove', 'replace', 'none']),
+    removals: z.array(RemovalCall).meta({ description: 'calls that removed this person for privacy, oldest first' }),
   })
   .meta({ id: 'Explanation' })
 

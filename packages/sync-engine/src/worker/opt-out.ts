@@ -64,7 +64,7 @@ export async function optedOut(job: Job, customers: readonly number[]): Promise<
 }
 
 /** Another tenant's audiences of the same account know nothing of our people. */
-async function isOneTenants({ engine, audience }: Job): Promise<boolean> {
+export async function isOneTenants({ engine, audience }: Job): Promise<boolean> {
   const { rows } = await engine.db.tx((tx) =>
     tx.query('SELECT FROM audience WHERE destination_no = $1 AND account_external_id = $2 AND tenant_id <> $3 AND deleted_at IS NULL LIMIT 1', [
       audience.destinationNo,

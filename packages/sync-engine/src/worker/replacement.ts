@@ -27,7 +27,7 @@ import { type Decided, decidePage } from './decisions.ts'
 import { RunStops, RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { callPlatform, grantOf, type Job, takeQuota } from './job.ts'
-import { mayRemoveEverywhere } from './opt-out.ts'
+import { isOneTenants, mayRemoveEverywhere } from './opt-out.ts'
 import { heldOfPeople, preparedFor } from './people.ts'
 import type { Plan } from './plan.ts'
 import { removeForPrivacy, waitWithPrivacy } from './privacy.ts'
@@ -88,7 +88,7 @@ export async function chooseReplacement(job: Job, run: RunRow, feed: Feed, { pla
   const why = whyNotReplace({
     wish: replaceList.wish(config.settings),
     // Opt-outs meanwhile have to go by the whole account.
-    refusal: mayRemoveEverywhere(job, grant) ? replaceList.refusal(config) : 'Opt-outs cannot be removed from the whole account.',
+    refusal: mayRemoveEverywhere(job, grant) && (await isOneTenants(job)) ? replaceList.refusal(config) : 'Opt-outs cannot be removed from the whole account.',
     full: bound.mode === 'full',
     plan: exact,
     tooSmall,

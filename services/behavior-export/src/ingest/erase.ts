@@ -1,7 +1,7 @@
 /**
  * Erasure (RELIABILITY.md §4.7): suppressed and purged here in one transaction. What stays is the customer's number, without
  * anything that says who it was, because removals at the destinations go by it, and keyed hashes: of the id, so that the next
- * delivery does not bring the person back, and of identifiers, so that they are withheld of others who carry them (SYNC.md C2). The proof of the destinations is not collected yet: an erasure of somebody who may have
+ * delivery does not bring the person back, and of identifiers, so that they are withheld of others who carry them (SYNC.md C2). What proves it at the destinations is audiences': an erasure of somebody who may have
  * been sent stays `pending_destination`.
  */
 import { newUuid } from '@audience-sync/contracts/ids'

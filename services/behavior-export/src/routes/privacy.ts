@@ -1,5 +1,6 @@
-/** Erasure over REST (RELIABILITY.md §4.7). The proof of the destinations comes with the privacy part. */
+/** Erasure over REST (RELIABILITY.md §4.7). What proves it at the destinations is audiences': `services/audiences/src/proof.ts`. */
 import { publicId, uuidOf } from '@audience-sync/contracts/ids'
+import { ErasureSubject } from '@audience-sync/contracts/internal/erasures'
 import { Erasure, NewErasure } from '@audience-sync/contracts/rest/behaviors'
 import type { Database } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
@@ -39,6 +40,18 @@ export function privacyRoutes(app: App, { db, vault, now }: Parts): void {
       })
       return reply
     },
+  )
+
+  app.get('/internal/v1/erasures/:id', { schema: { params: z.object({ id: z.string() }), response: { 200: ErasureSubject } } }, (request) =>
+    db.tenant(request.auth.tenantId, async (tx) => {
+      const uuid = uuidOf('erasure', request.params.id)
+      const { rows } = uuid
+        ? await tx.query<ErasureRow & { customer_no: number | null }>('SELECT id, requested_at, purged, customer_no FROM erasure WHERE id = $1', [uuid])
+        : { rows: [] }
+      if (!rows[0]) throw new AppError('not_found', 'There is no erasure with this id.')
+      const { id, requested_at, purged, customer_no } = rows[0]
+      return { id: publicId('erasure', id), customerNo: customer_no === null ? null : Number(customer_no), requestedAt: requested_at.toISOString(), purged }
+    }),
   )
 
   app.get(
