@@ -232,6 +232,18 @@ describe('C19: far audiences that were left', () => {
     expect(await ledger()).toBe(2)
   })
 
+  test('C19 one that somebody adopted since is theirs: it is not deleted with ours', async () => {
+    const old = await left()
+    await world.database.admin(
+      `INSERT INTO sync.audience OVERRIDING USER VALUE SELECT (jsonb_populate_record(a, jsonb_build_object('id', gen_random_uuid(), 'external_id', $1::text, 'account_id', gen_random_uuid(),
+         'tenant_id', gen_random_uuid(), 'generation', 1, 'lease_until', null))).* FROM sync.audience a`,
+      [old],
+    )
+    await world.engine.db.tenant(world.tenantId, (tx) => requestDelete(tx, world.audienceNo, false))
+    await world.work()
+    expect(world.twin.state().audiences.filter(({ deleted }) => !deleted)).toMatchObject([{ id: old }])
+  })
+
   test('C19 an audience that is deleted here takes the ones it left with it', async () => {
     await left()
     await world.engine.db.tenant(world.tenantId, (tx) => requestDelete(tx, world.audienceNo, false))

@@ -71,14 +71,13 @@ async function takeAway(job: Job): Promise<void> {
   if (externalId !== null && !adopted && missingOf(audience)?.proven !== true) await deleteThere(job, externalId)
 }
 
-/** Somebody adopted it since we left it. */
+/** Somebody adopted it since we left it, maybe another tenant. */
 const isAnothers = ({ engine, lease, audience }: Job, externalId: string): Promise<boolean> =>
   inTenant(engine, lease.tenantId, async (tx) => {
-    const { rows } = await tx.query('SELECT FROM audience WHERE account_id = $1 AND external_id = $2 AND deleted_at IS NULL AND no <> $3', [
-      audience.accountId,
-      externalId,
-      audience.no,
-    ])
+    const { rows } = await tx.query(
+      'SELECT FROM audience WHERE destination_no = $1 AND account_external_id = $2 AND external_id = $3 AND deleted_at IS NULL AND no <> $4',
+      [audience.destinationNo, audience.accountExternalId, externalId, audience.no],
+    )
     return rows.length > 0
   })
 
