@@ -1,8 +1,7 @@
 /** The user's hand on every run: pause, resume, cancel, full refresh, how often to try, what to change before it leaves. */
 import { createAudience, createBehavior, ingest, type Json, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
-import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
-import { addUp, filled } from './engine.ts'
+import { addUp, eventually, filled } from './engine.ts'
 import { customer, farRows, joins, lastSeq, later, leaves, people, rowsOf, uploads } from './people.ts'
 import type { Stage } from './stage.ts'
 
@@ -43,7 +42,7 @@ export function engineControl(stage: Stage): void {
       system.signal('twin', 'SIGSTOP')
       const { id } = await refresh(client, audienceId)
       try {
-        await until('a call is under way', async () => {
+        await eventually('a call is under way', async () => {
           const states = await Promise.all([newcomer, ...people(0, 1)].map(async (one) => (await explain(one?.customerId ?? '')).state))
           return states.includes('sending')
         })

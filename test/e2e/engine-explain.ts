@@ -1,8 +1,7 @@
 /** Why is this person there, or not: at each step of the way. choices.ts has consent, identifiers and what comes next. */
 import { ingest, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
-import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
-import { filled } from './engine.ts'
+import { eventually, filled } from './engine.ts'
 import { customer, farRows, joins, leaves, people, person, rowsOf } from './people.ts'
 import type { Stage } from './stage.ts'
 
@@ -25,13 +24,13 @@ export function engineExplain(stage: Stage): void {
       for (const method of ['POST', 'DELETE']) await twin.fault({ match: { ...uploads, method }, kind: 'apply_late' })
       system.signal('twin', 'SIGSTOP')
       const { id } = await refresh(client, audienceId)
-      await until('a call is under way', async () => [await stateOf(stranger), await stateOf(leaver)].includes('sending')).finally(() =>
+      await eventually('a call is under way', async () => [await stateOf(stranger), await stateOf(leaver)].includes('sending')).finally(() =>
         system.signal('twin', 'SIGCONT'),
       )
       await waitRun(client, id, ['applying'])
       expect(await explain(stranger.customerId)).toMatchObject({ state: 'accepted', runId: id, batchId: expect.stringMatching(/^bat_/), next: 'none' })
       expect(await explain(leaver.customerId)).toMatchObject({ state: 'accepted', operation: 'remove', next: 'none' })
-      await until('both are applied', async () => {
+      await eventually('both are applied', async () => {
         await twin.clock(60_000)
         return (await stateOf(stranger)) === 'applied' && ['removed', 'absent'].includes(await stateOf(leaver))
       })
@@ -48,7 +47,7 @@ export function engineExplain(stage: Stage): void {
       expect(run).toMatchObject({ status: 'failed', counts: { planned: 1, unknown: 1 } })
       expect(await explain(person(SIZE).customerId)).toMatchObject({ state: 'unknown', runId: run.id })
       await waitRun(client, (await refresh(client, audienceId)).id)
-      await until('it is settled', async () => {
+      await eventually('it is settled', async () => {
         await twin.clock(1_000)
         const { state, next } = await explain(person(SIZE).customerId)
         return state === 'applied' && next === 'none'

@@ -2,10 +2,9 @@
 import { topics } from '@audience-sync/contracts/events/topics'
 import { kafkaTransport } from '@audience-sync/events/kafka/transport'
 import { type Json, members } from '@audience-sync/testing/conductor-client'
-import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
-import { filled } from './engine.ts'
+import { eventually, filled } from './engine.ts'
 import { farRows, joins, leaves, people, rowsOf } from './people.ts'
 import type { Stage } from './stage.ts'
 
@@ -16,9 +15,9 @@ export function engineSize(stage: Stage): void {
     test('8 Size: paused below 90 % of the minimum, resumed at it, one event per crossing, and advice beside the figures', async () => {
       const { system } = stage
       const { client, audienceId, behavior, externalId, look } = await filled(stage, 'size', MINIMUM + 2, { minimumSize: MINIMUM })
-      const becomes = (status: string) => until(`the audience is ${status}`, async () => (await look()).status === status)
+      const becomes = (status: string) => eventually(`the audience is ${status}`, async () => (await look()).status === status)
       await becomes('active')
-      const counted = (await until('the size is known', async () => {
+      const counted = (await eventually('the size is known', async () => {
         const now = await look()
         return now.size.behavior !== null && now
       })) as Json
@@ -31,7 +30,7 @@ export function engineSize(stage: Stage): void {
       await members(client, behavior, people(0, 2).map(joins)) // 19: not yet the minimum
       await members(client, behavior, people(2, 3).map(joins)) // 20
       await becomes('active')
-      await until('the run after it has ended', async () => (await look()).lastRun.status === 'completed')
+      await eventually('the run after it has ended', async () => (await look()).lastRun.status === 'completed')
       expect(await farRows(system.twin, externalId)).toEqual(rowsOf([...people(0, 3), ...people(5, MINIMUM + 2)]))
 
       const crossings = [
@@ -41,7 +40,7 @@ export function engineSize(stage: Stage): void {
       const { data } = await client.get(`/v1/audiences/${audienceId}/history?kind=size`)
       const told = data.map(({ data }: Json) => data).filter(({ direction }: Json) => direction !== undefined)
       expect(told.toReversed()).toMatchObject(crossings)
-      await until('both are on the bus', async () => (await events(system.brokers, audienceId)).length === crossings.length)
+      await eventually('both are on the bus', async () => (await events(system.brokers, audienceId)).length === crossings.length)
       expect(await events(system.brokers, audienceId)).toEqual(crossings.map(({ direction }) => direction))
     })
   })

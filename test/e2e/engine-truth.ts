@@ -1,8 +1,7 @@
 /** Planned, accepted, applied or refused: of each person, and in sums that hold whenever somebody looks. */
 import { FINISHED, ingest, type Json, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
-import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
-import { addUp, filled } from './engine.ts'
+import { addUp, eventually, filled } from './engine.ts'
 import { customer, farRows, joins, leaves, people, person, rowsOf } from './people.ts'
 import type { Stage } from './stage.ts'
 
@@ -21,7 +20,7 @@ export function engineTruth(stage: Stage): void {
 
       const { id } = await refresh(client, audienceId)
       const seen: Json[] = []
-      const applying = await until('everything is accepted', async () => {
+      const applying = await eventually('everything is accepted', async () => {
         const run = await client.get(`/v1/runs/${id}`)
         seen.push(run)
         return run.status === 'applying' && run
@@ -39,7 +38,7 @@ export function engineTruth(stage: Stage): void {
       })
 
       await twin.clearFaults()
-      const done = await until('everything is applied', async () => {
+      const done = await eventually('everything is applied', async () => {
         await twin.clock(60_000)
         const run = await client.get(`/v1/runs/${id}`)
         addUp(run)

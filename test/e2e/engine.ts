@@ -1,5 +1,6 @@
 /** What the tests of the engine's numbers share: an audience in step, what must be true of every answer, and an account of one's own at the twin. */
 import { createAudience, createBehavior, ingest, type Json, members, waitRun } from '@audience-sync/testing/conductor-client'
+import { until } from '@audience-sync/testing/until'
 import { expect } from '@jest/globals'
 import { customer, joins, people } from './people.ts'
 import type { Stage, Tenant } from './stage.ts'
@@ -29,6 +30,10 @@ export async function filled(stage: Stage, slug: string, size: number, more: Rea
   const explain = (customerId: string) => client.get(`/v1/audiences/${made.id}/members/${customerId}`)
   return { ...tenant, behavior, audienceId: made.id, externalId, look, explain, uploads: { path: `${externalId}/users` } }
 }
+
+const PATIENCE_MS = 60_000 // of tests on a busy machine: what holds holds at once on an idle one
+
+export const eventually: typeof until = (what, holds, options) => until(what, holds, { timeoutMs: PATIENCE_MS, ...options })
 
 /** API.md «Run»: true at every moment. */
 export function addUp({ counts: c }: Json): void {
