@@ -77,7 +77,7 @@ export function engineFaults(stage: Stage): void {
       await eventually('the audience is active again', async () => (await look()).status === 'active')
     })
 
-    test('3 The brake: a refused removal falls back to the whole list, where the audience may be replaced', async () => {
+    test('3 The brake: a refused removal falls back to the whole list with the next full run, where the audience may be replaced', async () => {
       const { twin } = stage.system
       const { client, audienceId, behavior, externalId, uploads, look } = await filled(stage, 'too-few-replaced', SIZE)
       await members(client, behavior, people(0, 5).map(leaves))
@@ -86,6 +86,8 @@ export function engineFaults(stage: Stage): void {
       const run = await waitRun(client, (await refresh(client, audienceId)).id)
       expect(run).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 5, removed: 0, rejected: 5 } })
       // Without a push of the clock: it would end the 90 minutes that a replacement may take.
+      expect(await look()).toMatchObject({ status: 'held', statusReason: { code: 'removal_refused' } })
+      await refresh(client, audienceId, 'full') // within the hour it would come by itself
       const replaced = ({ path, status }: { path: string; status: number | null }) => path.includes(`${externalId}/usersreplace`) && status === 200
       await eventually('the whole list is said anew', async () => (await twin.journal(seq)).some(replaced))
       await eventually('the audience is active again', async () => (await look()).status === 'active')

@@ -10,6 +10,7 @@ const run = (status: string, fields: Partial<RunRow> = {}) =>
   ({ status, requestedAt: at, startedAt: at, notBefore: null, waitReason: null, ...fields }) as RunRow
 const held = run('held')
 const queued = run('queued')
+const REFUSED = audience({ status: 'held', statusReason: { code: 'removal_refused' }, shrinkRefused: { code: 'removal_refused' } })
 
 describe('the status of an audience', () => {
   test.each<[string, string, string | undefined, AudienceRow, RunRow[]]>([
@@ -45,6 +46,8 @@ describe('the status of an audience', () => {
       [queued],
     ],
     ['a refresh after a failed run', 'syncing', undefined, audience({ status: 'error', statusReason: { code: 'audience_missing' } }), [queued]],
+    ['a refused removal, tried again later', 'held', 'removal_refused', REFUSED, [run('queued', { trigger: 'heal' })]],
+    ['a refresh after a refused removal', 'syncing', undefined, REFUSED, [run('queued', { trigger: 'api' })]],
     ['what a run wrote that has ended since', 'active', undefined, audience({ status: 'held', statusReason: { code: 'audience_held' } }), []],
     ['a code that the catalogue lacks', 'error', 'strange', audience({ status: 'error', statusReason: { code: 'strange' } }), []],
   ])('%s', (_what, status, code, row, open) => {

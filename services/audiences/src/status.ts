@@ -28,9 +28,10 @@ export function standingOf(audience: AudienceRow, open: readonly RunRow[]): Stan
   if (stored.status === 'error' && MENDABLE.has(stored.reason?.code ?? '')) return stored
   const waiting = of('waiting')
   if (waiting) return waitingFor(waiting)
+  // The platform refuses to make it any smaller: nobody asked for a run, though one of ours may be due later.
+  const ours = (run: RunRow) => run.status === 'queued' && run.trigger === 'heal'
+  if (stored.status === 'held' && audience.shrinkRefused && open.every(ours)) return stored
   if (open.length > 0) return { status: 'syncing', reason: null }
-  // The platform refuses to make it any smaller: no run is open, and none is forbidden.
-  if (stored.status === 'held' && audience.shrinkRefused) return stored
   // Written while a run was open that has ended since.
   if (OF_A_RUN.has(stored.status)) return { status: audience.settleAt || !audience.externalId ? 'pending' : 'active', reason: null }
   return stored
