@@ -6,7 +6,7 @@ import { createMetaDestination } from './destination.ts'
 import { type at, keys, MetaSettings } from './manifest.ts'
 
 const digest = 'a'.repeat(64)
-const row = (values: Partial<Record<keyof typeof at, string>>): KeySet => keys.map(({ name }) => values[name] ?? '')
+const row = (values: Readonly<Record<string, string>>): KeySet => keys.map(({ name }) => values[name] ?? '')
 const config = (settings: object = {}): SendConfig<MetaSettings> => ({ identifiers: ['email', 'phone'], settings: MetaSettings.parse(settings) })
 
 function meta(answers: readonly FakeAnswer[]) {
