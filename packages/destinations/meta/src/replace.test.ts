@@ -3,7 +3,7 @@ import type { KeySet, SendConfig } from '@audience-sync/destination-kit/contract
 import { describe, expect, test } from '@jest/globals'
 import { type FakeAnswer, fakeGraph, testContext } from '../test/fake-graph.ts'
 import { createMetaDestination } from './destination.ts'
-import { type at, keys, MetaSettings } from './manifest.ts'
+import { keys, MetaSettings } from './manifest.ts'
 
 const digest = 'a'.repeat(64)
 const row = (values: Readonly<Record<string, string>>): KeySet => keys.map(({ name }) => values[name] ?? '')
