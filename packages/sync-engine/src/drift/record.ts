@@ -2,18 +2,14 @@
  * What a look found becomes state, in one transaction under the audience's row: the findings, the size, a line of history for each that is new
  * or over, the status where it follows, and what the owner's policy wants done. Each is done once, when it is found first.
  */
-import { topics } from '@audience-sync/contracts/events/topics'
-import { publicId } from '@audience-sync/contracts/ids'
 import type { DriftPolicy } from '@audience-sync/contracts/rest/drift'
-import type { Schedule } from '@audience-sync/contracts/schedule'
 import type { Tx } from '@audience-sync/db/database'
 import type { FarAudience } from '@audience-sync/destination-kit/contract'
-import { publish } from '@audience-sync/events/outbox'
 import { type Drift, type Finding, lookedAt, stopsUploads } from '../pure/drift.ts'
 import { requestRun } from '../requests.ts'
 import { tellFar } from '../store/far-state.ts'
 import { type AudienceRow, readAudience } from '../store/rows.ts'
-import { note, setStatus } from '../store/status.ts'
+import { note, setStatus, tellChanged } from '../store/status.ts'
 import { restStatus } from '../worker/close.ts'
 import type { Engine } from '../worker/engine.ts'
 import { sayEveryoneAgain } from '../worker/renew.ts'
@@ -90,19 +86,5 @@ async function putRight(tx: Tx, engine: Engine, audience: AudienceRow, far: FarA
 async function accept(tx: Tx, { destination }: Engine, audience: AudienceRow, name: string): Promise<void> {
   if (name === '' || name.length > destination.manifest.limits.nameLength) return
   await tx.query('UPDATE audience SET name = $2, version = version + 1, updated_at = now() WHERE no = $1', [audience.no, name])
-  const { version, status, schedule } = await readAudience(tx, audience.no)
-  await publish(tx, {
-    topic: topics.audienceChanged,
-    tenantId: audience.tenantId,
-    key: audience.id,
-    message: {
-      audienceId: publicId('audience', audience.id),
-      behaviorId: publicId('behavior', audience.behaviorId),
-      destination: audience.destination,
-      status,
-      schedule: schedule as Schedule,
-      version: BigInt(version),
-      deleted: false,
-    },
-  })
+  await tellChanged(tx, await readAudience(tx, audience.no))
 }

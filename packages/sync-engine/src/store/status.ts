@@ -2,6 +2,7 @@
 import type { AudienceStatusChangedSchema } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/audience_pb'
 import { topics } from '@audience-sync/contracts/events/topics'
 import { publicId } from '@audience-sync/contracts/ids'
+import type { Schedule } from '@audience-sync/contracts/schedule'
 import type { Tx } from '@audience-sync/db/database'
 import { publish } from '@audience-sync/events/outbox'
 import type { MessageInitShape } from '@bufbuild/protobuf'
@@ -49,6 +50,24 @@ export async function setStatus(
     tenantId: audience.tenantId,
     key: audience.id,
     message: { audienceId: publicId('audience', audience.id), from: change.before, to: status, code: reason?.code ?? '', ...figures },
+  })
+}
+
+/** Tells everyone of the audience as it is now; who raises its `version` says so, and the newest wins. */
+export async function tellChanged(tx: Tx, audience: AudienceRow, deleted = false): Promise<void> {
+  await publish(tx, {
+    topic: topics.audienceChanged,
+    tenantId: audience.tenantId,
+    key: audience.id,
+    message: {
+      audienceId: publicId('audience', audience.id),
+      behaviorId: publicId('behavior', audience.behaviorId),
+      destination: audience.destination,
+      status: audience.status,
+      schedule: audience.schedule as Schedule,
+      version: BigInt(audience.version),
+      deleted,
+    },
   })
 }
 

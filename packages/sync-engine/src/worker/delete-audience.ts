@@ -3,17 +3,14 @@
  * people are removed and it stays; with `keepRemote` nothing is said at all. The same for those that we left before and that may still
  * live (C19). Lookalikes of it go first: the platform would refuse otherwise. Then the ledger forgets.
  */
-import { topics } from '@audience-sync/contracts/events/topics'
-import { publicId } from '@audience-sync/contracts/ids'
-import type { Schedule } from '@audience-sync/contracts/schedule'
-import { publish } from '@audience-sync/events/outbox'
 import { missingOf } from '../drift/missing.ts'
 import { PAGE } from '../options.ts'
 import { requestPrivacyRun } from '../requests.ts'
 import { formerAudiences, provenDeleted } from '../store/far-audience.ts'
 import { leave } from '../store/ledger.ts'
 import { forgetLookalike, lookalikesOf, mayExist } from '../store/lookalikes.ts'
-import { setStatus } from '../store/status.ts'
+import { readAudience } from '../store/rows.ts'
+import { setStatus, tellChanged } from '../store/status.ts'
 import { RunFails, RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { callPlatform, type Job } from './job.ts'
@@ -42,20 +39,7 @@ export async function deleteAudience(job: Job): Promise<void> {
     await tx.query('DELETE FROM batch_payload WHERE batch_no IN (SELECT no FROM batch WHERE audience_no = $1)', [audience.no])
     await tx.query(`UPDATE run SET status = 'cancelled', finished_at = now() WHERE audience_no = $1 AND finished_at IS NULL`, [audience.no])
     await tx.query('UPDATE audience SET deleted_at = now(), settle_at = NULL, version = version + 1, updated_at = now() WHERE no = $1', [audience.no])
-    await publish(tx, {
-      topic: topics.audienceChanged,
-      tenantId: audience.tenantId,
-      key: audience.id,
-      message: {
-        audienceId: publicId('audience', audience.id),
-        behaviorId: publicId('behavior', audience.behaviorId),
-        destination: audience.destination,
-        status: 'deleting',
-        schedule: audience.schedule as Schedule,
-        version: BigInt(audience.version) + 1n,
-        deleted: true,
-      },
-    })
+    await tellChanged(tx, { ...(await readAudience(tx, audience.no)), status: 'deleting' }, true)
   })
 }
 
