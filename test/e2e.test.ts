@@ -32,6 +32,7 @@ jest.setTimeout(120_000) // patience with a busy machine: tests wait on conditio
 
 describe('on Kafka', () => {
   const stage = installation('kafka')
+  quota(stage) // first: it compares figures by the twin's clock, which the others push
   mainJob(stage)
   preview(stage)
   choices(stage)
@@ -47,7 +48,6 @@ describe('on Kafka', () => {
   engineHistory(stage)
   engineNormaliser(stage)
   engineFaults(stage)
-  quota(stage)
   drift(stage)
   lookalikes(stage)
   meta(stage)

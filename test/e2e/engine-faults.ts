@@ -4,7 +4,7 @@ import { uuidOf } from '@audience-sync/contracts/ids'
 import { ingest, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
 import { describe, expect, test } from '@jest/globals'
 import { addUp, eventually, filled } from './engine.ts'
-import { customer, farRows, joins, lastSeq, leaves, people, person, rowsOf } from './people.ts'
+import { customer, farRows, joins, leaves, people, person, rowsOf } from './people.ts'
 import type { Stage } from './stage.ts'
 
 const SIZE = 20
@@ -59,7 +59,7 @@ export function engineFaults(stage: Stage): void {
 
     test('3 The brake: a removal that Meta refuses because too few would be left holds the audience, and is done when it has grown', async () => {
       const { twin } = stage.system
-      const settings = { fullRefresh: 'add_and_remove' } // otherwise the whole list is said anew: the next test
+      const settings = { fullRefresh: 'add_and_remove' }
       const { client, audienceId, behavior, externalId, uploads, look } = await filled(stage, 'too-few', SIZE, { settings })
       await members(client, behavior, people(0, 5).map(leaves))
       await twin.fault({ match: { ...uploads, method: 'DELETE' }, kind: 'too_small' })
@@ -75,23 +75,6 @@ export function engineFaults(stage: Stage): void {
       const desired = rowsOf(people(5, SIZE + 10))
       await eventually('those who were refused are gone', async () => isDeepStrictEqual(await farRows(twin, externalId), desired))
       await eventually('the audience is active again', async () => (await look()).status === 'active')
-    })
-
-    test('3 The brake: a refused removal falls back to the whole list with the next full run, where the audience may be replaced', async () => {
-      const { twin } = stage.system
-      const { client, audienceId, behavior, externalId, uploads, look } = await filled(stage, 'too-few-replaced', SIZE)
-      await members(client, behavior, people(0, 5).map(leaves))
-      const seq = await lastSeq(twin)
-      await twin.fault({ match: { ...uploads, method: 'DELETE' }, kind: 'too_small' })
-      const run = await waitRun(client, (await refresh(client, audienceId)).id)
-      expect(run).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 5, removed: 0, rejected: 5 } })
-      // Without a push of the clock: it would end the 90 minutes that a replacement may take.
-      expect(await look()).toMatchObject({ status: 'held', statusReason: { code: 'removal_refused' } })
-      await refresh(client, audienceId, 'full') // within the hour it would come by itself
-      const replaced = ({ path, status }: { path: string; status: number | null }) => path.includes(`${externalId}/usersreplace`) && status === 200
-      await eventually('the whole list is said anew', async () => (await twin.journal(seq)).some(replaced))
-      await eventually('the audience is active again', async () => (await look()).status === 'active')
-      expect(await farRows(twin, externalId)).toEqual(rowsOf(people(5, SIZE)))
     })
   })
 }

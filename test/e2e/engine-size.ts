@@ -19,7 +19,7 @@ export function engineSize(stage: Stage): void {
       await becomes('active')
       const counted = (await eventually('the size is known', async () => {
         const now = await look()
-        return now.size.behavior !== null && now
+        return now.size.eligible !== null && now
       })) as Json
       expect(counted).toMatchObject({ size: { behavior: MINIMUM + 2, eligible: MINIMUM + 2 }, sizeAdvice: { text: expect.any(String) } })
 
