@@ -2,7 +2,7 @@
 import { afterEach, expect, test } from '@jest/globals'
 import { TURN_CALLS } from '../src/pure/placement.ts'
 import type { LimiterClock } from '../src/store/limiter.ts'
-import { claim } from '../src/worker/lease.ts'
+import { claim, type Lease } from '../src/worker/lease.ts'
 import { Behavior, makeWorld, type World } from './world.ts'
 
 let world: World
@@ -60,6 +60,9 @@ test('an audience with forty batches gives way after a turn to three small ones 
   for (const no of [101, 102, 103]) small.push(await world.addAudience({ frequency: 'daily' }, behaviorOf(no)))
   const runs: number[] = []
   for (const audienceNo of small) runs.push(await world.request('incremental', audienceNo, 'schedule'))
+  await world.workOnce()
+  expect(await world.run(large)).toMatchObject({ status: 'waiting', wait_reason: { code: 'gave_way' } })
+  expect(await world.audience()).toMatchObject({ status: 'syncing' })
   await workOff()
   for (const run of [large, ...runs]) expect(await world.run(run)).toMatchObject({ status: 'applying', counts: { failed: 0, unknown: 0, waiting: 0 } })
   expect(await world.run(large)).toMatchObject({ counts: { planned: 40, accepted: 40, added: 40 } })
@@ -95,14 +98,11 @@ test('of all that is due, what somebody asked for goes before what a slot asked 
      SELECT gen_random_uuid(), tenant_id, no, destination, destination_no, 'privacy', 'incremental' FROM sync.audience WHERE no = $1`,
     [leaving],
   )
-  const claimed: number[] = []
-  for (let i = 0; i < 3; i += 1) {
-    const lease = await claim({ ...world.engine, owner: `pod-${i}` }, new AbortController().signal)
-    claimed.push(lease?.audienceNo ?? 0)
-    // Held on: the next claim takes the next in line.
-  }
-  expect(claimed).toEqual([leaving, asked, slot])
-  await world.database.admin('UPDATE sync.audience SET lease_until = NULL')
+  const leases: (Lease | undefined)[] = []
+  // Held on: the next claim takes the next in line.
+  for (let i = 0; i < 3; i += 1) leases.push(await claim({ ...world.engine, owner: `pod-${i}` }, new AbortController().signal))
+  expect(leases.map((lease) => lease?.audienceNo)).toEqual([leaving, asked, slot])
+  for (const lease of leases) await lease?.release()
 })
 
 test('where an account has no points left, its runs stay in the line and privacy is still claimed', async () => {
