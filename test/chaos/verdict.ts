@@ -39,6 +39,7 @@ export interface Verdict {
 }
 
 export async function judge(system: System, client: Client, plan: Plan, { audienceId, externalId }: Story): Promise<Verdict> {
+  await rested(system)
   const [unpublished, lag, leases] = await Promise.all([drained(system), caughtUp(system), released(system)])
   const far = await farRows(system.twin, externalId)
   const wanted = rowsOf(plan.desired)
@@ -113,6 +114,18 @@ async function drained(system: System): Promise<number> {
   const left = () => inOutboxes(system, 'published_at IS NULL')
   return until('the outboxes are empty', async () => (await left()) === 0, { timeoutMs: DRAIN_MS, everyMs: 200 }).then(() => 0, left)
 }
+
+/** No run is open and nobody is due to be said again: a repetition that is half-way is in the journal and not in the tables. */
+const rested = (system: System) =>
+  until(
+    'every run has ended, and nobody is to be said again now',
+    async () =>
+      (await count(
+        system,
+        `SELECT ((SELECT count(*) FROM sync.run WHERE status IN ('queued', 'running', 'waiting')) + (SELECT count(*) FROM sync.say_again WHERE due_at <= now()))::int AS n`,
+      )) === 0,
+    { timeoutMs: DRAIN_MS, everyMs: 200 },
+  )
 
 /** A lease that ran out is nobody's, whoever's name it bears. */
 async function released(system: System): Promise<number> {
