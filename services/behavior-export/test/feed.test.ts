@@ -1,4 +1,5 @@
 import { purposeBit } from '@audience-sync/contracts/people'
+import type { Tx } from '@audience-sync/db/database'
 import { until } from '@audience-sync/testing/until'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import { readPosition } from '../src/feed/horizon.ts'
@@ -19,22 +20,26 @@ beforeEach(async () => {
 })
 
 /** A transaction that did something and has not committed. */
-async function open(work: (tx: Parameters<Parameters<Fixture['inTenant']>[0]>[0]) => Promise<unknown>) {
+async function open(work: (tx: Tx) => Promise<unknown>) {
   let finish = () => {}
   const gate = new Promise<void>((resolve) => {
     finish = resolve
   })
+  let also = async (_work: (tx: Tx) => Promise<unknown>): Promise<unknown> => undefined
   let worked = () => {}
   const ready = new Promise<void>((resolve) => {
     worked = resolve
   })
   const done = f.inTenant(async (tx) => {
     await work(tx)
+    also = (more) => more(tx)
     worked()
     await gate
   })
   await Promise.race([ready, done])
   return {
+    /** In the same transaction. */
+    also: (more: (tx: Tx) => Promise<unknown>) => also(more),
     commit: () => {
       finish()
       return done
@@ -79,11 +84,9 @@ describe('changes', () => {
   })
 
   test('a page is read in index order and costs what it holds, whatever the planner knows', async () => {
-    await f.database.admin(
-      `INSERT INTO behavior_export.change_log (behavior_no, tenant_no, customer_no, member, purposes, groups, fingerprints)
-      SELECT 4711, $1, n, true, 7, 0, '' FROM generate_series(1, 20000) n`,
-      [f.tenant.no],
-    )
+    await f.database.admin(`INSERT INTO behavior_export.change_log (behavior_no, tenant_no, customer_no) SELECT 4711, $1, n FROM generate_series(1, 20000) n`, [
+      f.tenant.no,
+    ])
     await f.database.admin(
       `INSERT INTO behavior_export.membership (behavior_no, tenant_no, customer_no, member, occurred_at)
       SELECT 4711, $1, n, true, now() FROM generate_series(1, 20000) n`,
@@ -127,6 +130,31 @@ describe('R2 order of change', () => {
     await slow.commit()
     const [first, second] = await Promise.all(['r_slow', 'r_quick'].map(f.numberOf))
     expect(customersOf(await f.changes(during.next))).toEqual([first, second])
+  })
+
+  test('who began first and wrote last has the last word, on whatever pages the two changes come', async () => {
+    await f.joins([['w_first', true]])
+    await f.joins([['w_person', true]])
+    cursor = (await f.changes(cursor)).next
+    const slow = await open(async (tx) => {
+      await f.members([['w_first', false, T0 + 1]])(tx) // has its number now
+      await f.members([['w_slow', true]])(tx)
+    })
+    await f.joins([['w_person', false, T0 + 1]]) // a later number
+    await slow.also(f.members([['w_person', true, T0 + 2]])) // the earlier number, and the last word
+    await slow.commit()
+    const person = await f.numberOf('w_person')
+    const told: [number, number][] = []
+    for (let after = cursor, done = false; !done; ) {
+      const page = await f.changes(after, { limit: 1 })
+      told.push(...page.rows.map(([no, member]): [number, number] => [no, member]))
+      after = page.next
+      done = page.done
+    }
+    expect(told.filter(([no]) => no === person)).toEqual([
+      [person, 1],
+      [person, 1],
+    ])
   })
 
   test('C5 a reader knows which bound it must wait for to see its cause', async () => {

@@ -31,7 +31,8 @@ export type Horizon = z.infer<typeof Horizon>
 
 /**
  * GET /internal/v1/behaviors/{behaviorId}/changes?after=<position>&below=<xid>&limit=10000
- * Rows in committed order, the last one of each customer within the page only, all with xid < min(below, xmin).
+ * Who changed, in committed order, each customer once a page, all with xid < min(below, xmin); how they stand is of the page's
+ * snapshot, which may be later than `below`. A change that a page shows early is told again at its own place.
  * An answer without its trailer (`count`, `next`) must not be used (C7).
  */
 export const ChangesPage = z.object({

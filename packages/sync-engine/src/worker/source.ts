@@ -102,7 +102,7 @@ async function* changedPages({ engine, lease, audience }: Job, feed: Feed, run: 
   let from = audience.cursor
   for (let done = false; !done; index += 1) {
     const page = await feed.changes(from, bound.below, lease.signal)
-    yield { index, rows: page.rows, range: null, later: null, from, next: page.next }
+    yield { index, rows: page.rows, range: null, later: await later(), from, next: page.next }
     from = page.next
     done = page.done
   }

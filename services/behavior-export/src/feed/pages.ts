@@ -17,18 +17,29 @@ export interface ChangesQuery {
   readonly limit: number
 }
 
-/** A `ChangesPage` as JSON text: the last row of each customer within the page. */
+/** How customers stand in a behavior, in this snapshot: a row for each of `from`, which has `customer_no`. */
+const AS_NOW = (from: string) => `(
+  SELECT f.*, coalesce(m.member, false) AS member, coalesce(c.purposes, 0) AS purposes, coalesce(c.groups, 0) AS groups, coalesce(c.fingerprints, '') AS fingerprints
+  FROM ${from} AS f
+  LEFT JOIN ${LOOKUP('membership', 'm', 'behavior_no = $1 AND customer_no = f.customer_no')} LEFT JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})`
+
+/**
+ * A `ChangesPage` as JSON text: one row for each customer who changed within the page.
+ *
+ * The log says who changed, the row how they stand. It could not be otherwise: `(xid, seq)` is the order in which transactions began
+ * to write, and one that began first may have waited for a customer's lock and written after one that began later.
+ */
 export async function changesPage(tx: Tx, behaviorNo: number, { after, below, limit }: ChangesQuery): Promise<string> {
   const page = await readFeed<Page & { read: number; last: string | null; bound: string; reached: boolean }>(
     tx,
     `WITH ${HORIZON}, bound AS MATERIALIZED (SELECT least(coalesce($4::xid8, xmin::xid8), xmin::xid8) AS xid FROM h),
      page AS MATERIALIZED (
-       SELECT customer_no, member, purposes, groups, fingerprints, xid, seq FROM change_log
+       SELECT customer_no, xid, seq FROM change_log
        WHERE behavior_no = $1 AND (xid, seq) > ($2::xid8, $3::bigint) AND xid < (SELECT xid FROM bound) ORDER BY xid, seq LIMIT $5),
-     newest AS (SELECT DISTINCT ON (customer_no) * FROM page ORDER BY customer_no, xid DESC, seq DESC)
+     newest AS MATERIALIZED (SELECT DISTINCT ON (customer_no) * FROM page ORDER BY customer_no, xid DESC, seq DESC)
      SELECT h.*, bound.xid::text AS bound, coalesce($4::xid8 <= h.xmin::xid8, true) AS reached, (SELECT count(*) FROM page)::int AS read,
        (SELECT xid || ':' || seq FROM page ORDER BY xid DESC, seq DESC LIMIT 1) AS last,
-       (SELECT count(*) FROM newest)::int AS count, (SELECT string_agg(${FEED_ROW('newest')}, ',' ORDER BY xid, seq) FROM newest) AS rows
+       (SELECT count(*) FROM newest)::int AS count, (SELECT string_agg(${FEED_ROW('r')}, ',' ORDER BY xid, seq) FROM ${AS_NOW('newest')} AS r) AS rows
      FROM h, bound`,
     [behaviorNo, after.xid, after.seq, below ?? null, limit],
   )
@@ -58,11 +69,8 @@ export async function membersPage(tx: Tx, behaviorNo: number, afterCustomer: num
 /** A `RowsAnswer` as JSON text: one row per number asked for, in that order. */
 export async function rowsAnswer(tx: Tx, behaviorNo: number, customers: readonly number[]): Promise<string> {
   const { rows } = await tx.query<Page>(
-    `WITH asked AS (
-       SELECT a.no AS customer_no, a.at, coalesce(m.member, false) AS member, coalesce(c.purposes, 0) AS purposes, coalesce(c.groups, 0) AS groups, coalesce(c.fingerprints, '') AS fingerprints
-       FROM unnest($2::bigint[]) WITH ORDINALITY AS a(no, at)
-       LEFT JOIN ${LOOKUP('membership', 'm', 'behavior_no = $1 AND customer_no = a.no')} LEFT JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})
-     SELECT count(*)::int AS count, string_agg(${FEED_ROW('asked')}, ',' ORDER BY at) AS rows FROM asked`,
+    `WITH asked AS (SELECT * FROM unnest($2::bigint[]) WITH ORDINALITY AS a(customer_no, at))
+     SELECT count(*)::int AS count, string_agg(${FEED_ROW('r')}, ',' ORDER BY at) AS rows FROM ${AS_NOW('asked')} AS r`,
     [behaviorNo, customers],
   )
   return json({ count: rows[0]?.count ?? 0 }, rows[0]?.rows ?? null)

@@ -117,8 +117,7 @@ WITH input AS MATERIALIZED (
     identifiers = coalesce(i.identifiers, c.identifiers), ad_user_data = i.aud, ad_personalization = i.adp, crm = i.crm, sale_share_opt_out = i.opt_out, tags = i.tags, withheld = i.withheld
   FROM input i WHERE c.no = i.no
 ), logged AS (
-  INSERT INTO change_log (behavior_no, tenant_no, customer_no, member, purposes, groups, fingerprints)
-  SELECT m.behavior_no, $1, i.no, m.member, i.purposes, i.groups, i.fingerprints
+  INSERT INTO change_log (behavior_no, tenant_no, customer_no) SELECT m.behavior_no, $1, i.no
   FROM input i, LATERAL (SELECT * FROM membership WHERE customer_no = i.no OFFSET 0) m WHERE i.feed_changed
   RETURNING behavior_no
 )

@@ -38,11 +38,11 @@ export async function eraseCustomer(tx: Tx, tenant: Tenant, customerId: string, 
   )
   const known = left.length > 0 || row.occurred_ms !== null || row.consent_ms !== null
   if (known) {
-    await tx.query(
-      `INSERT INTO change_log (behavior_no, tenant_no, customer_no, member, purposes, groups, fingerprints)
-       SELECT behavior_no, $1, $2, false, 0, 0, '' FROM unnest($3::int[]) AS behavior_no`,
-      [tenant.no, row.no, left.map(({ behavior_no }) => behavior_no)],
-    )
+    await tx.query('INSERT INTO change_log (behavior_no, tenant_no, customer_no) SELECT behavior_no, $1, $2 FROM unnest($3::int[]) AS behavior_no', [
+      tenant.no,
+      row.no,
+      left.map(({ behavior_no }) => behavior_no),
+    ])
     const sharers = (await shareOut(tx, tenant, plan)).filter(({ no }) => no !== row.no)
     const changes = new Map(left.map(({ behavior_no }) => [behavior_no, 1]))
     for (const [behaviorNo, count] of await storeCustomers(tx, tenant, sharers)) changes.set(behaviorNo, (changes.get(behaviorNo) ?? 0) + count)

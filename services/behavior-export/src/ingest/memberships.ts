@@ -83,7 +83,6 @@ async function write(tx: Tx, tenant: Tenant, inputs: readonly MembershipInput[])
 /**
  * `LATERAL` with a lock or an OFFSET is a lookup by key for each row, in the order of `input`: the lock order that all writers
  * keep, and a plan that does not hang on statistics, of which there are none right after a large load.
- * `locked` sees each customer as of after the wait for its lock, so the feed row carries the consent that counts.
  * `stale` is a figure for the caller: it looks at the memberships as they were when the statement began.
  */
 const WRITE = `
@@ -91,18 +90,16 @@ WITH input AS MATERIALIZED (
   SELECT behavior_no, customer_id, member, 'epoch'::timestamptz + ms * interval '1 millisecond' AS occurred_at, event_id
   FROM unnest($2::int[], $3::text[], $4::bool[], $5::bigint[], $6::uuid[]) AS i(behavior_no, customer_id, member, ms, event_id) ORDER BY customer_id
 ), locked AS MATERIALIZED (
-  SELECT c.no, c.purposes, c.groups, c.fingerprints, i.*
-  FROM input i, LATERAL (SELECT * FROM customer WHERE tenant_no = $1 AND customer_id = i.customer_id FOR NO KEY UPDATE) c
+  SELECT c.no, i.*
+  FROM input i, LATERAL (SELECT no FROM customer WHERE tenant_no = $1 AND customer_id = i.customer_id FOR NO KEY UPDATE) c
 ), written AS (
   INSERT INTO membership AS m (behavior_no, customer_no, tenant_no, member, occurred_at, event_id)
   SELECT behavior_no, no, $1, member, occurred_at, event_id FROM locked ORDER BY behavior_no, no
   ON CONFLICT (behavior_no, customer_no) DO UPDATE SET member = excluded.member, occurred_at = excluded.occurred_at, event_id = excluded.event_id
   WHERE (excluded.occurred_at, NOT excluded.member) > (m.occurred_at, NOT m.member)
-  RETURNING m.behavior_no, m.customer_no, new.member, coalesce(old.member, false) <> new.member AS flipped
+  RETURNING m.behavior_no, m.customer_no, coalesce(old.member, false) <> new.member AS flipped
 ), logged AS (
-  INSERT INTO change_log (behavior_no, tenant_no, customer_no, member, purposes, groups, fingerprints)
-  SELECT w.behavior_no, $1, w.customer_no, w.member, l.purposes, l.groups, l.fingerprints
-  FROM written w JOIN locked l ON l.no = w.customer_no AND l.behavior_no = w.behavior_no WHERE w.flipped
+  INSERT INTO change_log (behavior_no, tenant_no, customer_no) SELECT behavior_no, $1, customer_no FROM written WHERE flipped
   RETURNING behavior_no
 )
 SELECT
