@@ -1,4 +1,5 @@
 /** Migrations are read, and some written, by hand: the tables that the code declares are the tables that they make. */
+import { readdirSync } from 'node:fs'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { is } from 'drizzle-orm'
@@ -10,19 +11,26 @@ beforeAll(async () => {
 })
 afterAll(() => database.drop())
 
-/** Files that declare tables, and a schema that holds them. */
+const ENGINE = '../src/schema/'
+
+/** Files that declare tables, and the schema that holds them. */
 const declared = {
   '../../events/src/schema.ts': 'sync',
   '../../events/src/embedded/schema.ts': 'bus',
   '../../service/src/idempotency-schema.ts': 'sync',
   '../../vault/src/schema.ts': 'sync',
-  '../src/schema.ts': 'sync',
   '../../../services/audiences/src/schema.ts': 'sync',
   '../../../gateway/src/schema.ts': 'gateway',
   '../../../services/connections/src/schema.ts': 'connections',
   '../../../services/behavior-export/src/schema.ts': 'behavior_export',
   '../../../services/scheduler/src/schema.ts': 'scheduler',
-} as const
+  '../../../services/webhooks/src/schema.ts': 'webhooks',
+  ...Object.fromEntries(
+    readdirSync(new URL(ENGINE, import.meta.url))
+      .filter((file) => file !== 'columns.ts')
+      .map((file) => [ENGINE + file, 'sync']),
+  ),
+}
 
 test.each(Object.entries(declared))('%s declares what its migrations make: columns, types, what may be null', async (file, schema) => {
   const tables = Object.values((await import(new URL(file, import.meta.url).pathname)) as object).filter((value): value is PgTable => is(value, PgTable))

@@ -4,7 +4,7 @@ import type { Lookalike, NewLookalike } from '@audience-sync/contracts/rest/look
 import { orm, type Tx } from '@audience-sync/db/database'
 import type { LookalikeRules, LookalikeSpec } from '@audience-sync/destination-kit/lookalike-contract'
 import { AppError } from '@audience-sync/errors/app-error'
-import { lookalike } from '@audience-sync/sync-engine/schema'
+import { lookalike } from '@audience-sync/sync-engine/schema/lookalike'
 import { giveUpLookalike, type LookalikeRow, lookalikesOf, mayExist, wishLookalike } from '@audience-sync/sync-engine/store/lookalikes'
 import { type AudienceRow, readAudience } from '@audience-sync/sync-engine/store/rows'
 import { and, desc, eq, isNull, lt } from 'drizzle-orm'

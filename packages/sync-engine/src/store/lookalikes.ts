@@ -3,7 +3,7 @@ import { newUuid, publicId } from '@audience-sync/contracts/ids'
 import { orm, type Tx } from '@audience-sync/db/database'
 import type { LookalikeSpec } from '@audience-sync/destination-kit/lookalike-contract'
 import { and, asc, eq, isNull, sql } from 'drizzle-orm'
-import { lookalike } from '../schema.ts'
+import { lookalike } from '../schema/lookalike.ts'
 import type { AudienceRow } from './rows.ts'
 import { note, type StatusReason } from './status.ts'
 

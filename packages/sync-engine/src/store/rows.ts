@@ -2,7 +2,9 @@
 import type { Tx } from '@audience-sync/db/database'
 import { orm } from '@audience-sync/db/database'
 import { eq } from 'drizzle-orm'
-import { audience, batch, run } from '../schema.ts'
+import { audience } from '../schema/audience.ts'
+import { batch } from '../schema/batch.ts'
+import { run } from '../schema/run.ts'
 
 export type AudienceRow = typeof audience.$inferSelect
 export type RunRow = typeof run.$inferSelect

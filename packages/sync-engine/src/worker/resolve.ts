@@ -4,7 +4,7 @@
  */
 import { orm } from '@audience-sync/db/database'
 import { and, eq, inArray } from 'drizzle-orm'
-import { batch } from '../schema.ts'
+import { batch } from '../schema/batch.ts'
 import { type RunRow, readRun } from '../store/rows.ts'
 import { loadBatch, tombstoned } from './batches.ts'
 import { ReplaceFails } from './endings.ts'
