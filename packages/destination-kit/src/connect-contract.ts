@@ -1,6 +1,4 @@
 /** How a tenant lets us speak for them at a destination: what the connections service needs of each platform. */
-import type { DestinationError } from './contract.ts'
-
 export interface AuthorizeOptions {
   readonly state: string
   readonly redirectUri: string
@@ -55,7 +53,7 @@ export interface FarAccount {
   readonly canManageAudiences: boolean
 }
 
-/** Every function throws `DestinationError` with the failure's kind. */
+/** Every function throws `DestinationError` (`failure.ts`) with the failure's kind. */
 export interface ConnectAdapter {
   readonly destination: string
   /** Scopes without which the main job cannot be done. */
@@ -74,5 +72,3 @@ export interface ConnectAdapter {
   /** Reads a signed notice from a form's fields; null where the signature is not the platform's. Missing: the platform sends none. */
   notice?(form: Readonly<Record<string, string>>): Notice | null
 }
-
-export type { DestinationError }

@@ -11,12 +11,11 @@
  */
 
 import type { Transformation } from '@audience-sync/contracts/transformations'
-import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Code } from '@audience-sync/errors/catalogue'
-import type { z } from 'zod'
 import type { Adopting } from './adopt-contract.ts'
+import type { Failure, RowRejection } from './failure.ts'
 import type { Lookalikes } from './lookalike-contract.ts'
-import type { AudiencePurpose, ManifestExtras } from './manifest-contract.ts'
+import type { AudiencePurpose, Manifest } from './manifest-contract.ts'
 import type { Normaliser } from './normaliser-contract.ts'
 import type { RemoveEverywhere } from './opt-out-contract.ts'
 import type { Remark, Sessions } from './progress-contract.ts'
@@ -27,92 +26,6 @@ import type { ReplaceList } from './replace-contract.ts'
 export type IdentifierChoice = 'email' | 'phone' | 'name' | 'address' | 'gender' | 'birthDate' | 'mobileAdId' | 'externalId'
 export type Purpose = 'ads' | 'ads_ldu' | 'crm'
 export type Operation = 'add' | 'remove'
-
-/** One key that a row may carry. The list is stored by position: keys are only ever added at its end. */
-export interface KeyDefinition {
-  /** The platform's name, for example `EMAIL`. */
-  readonly name: string
-  /** How the value looks as sent: a SHA-256 in lower-case hex, or text. */
-  readonly form: 'sha256' | 'text'
-  /** A removal that carries just this key finds the person (SYNC.md C1, C2). */
-  readonly matchesAlone: boolean
-}
-
-/** A quota that the platform really has (R5). The engine keeps one bucket per scope and shares it between pods. */
-export interface QuotaDefinition {
-  readonly id: string
-  /** Whose bucket: the account's, or one for the whole installation (a cloud project). */
-  readonly scope: 'account' | 'installation'
-  /** Points that a call costs. 0 for both: only the platform counts it, in percent. */
-  readonly cost: { readonly read: number; readonly write: number }
-  /** Points, by the account's tier (`''`: no tier known), each counted for `decaySeconds` after its call. */
-  readonly capacity: Readonly<Record<string, number>>
-  readonly decaySeconds: number
-  /** Points that each audience of the account adds to the capacity, up to `most` in all. */
-  readonly perAudience?: { readonly points: number; readonly most: number }
-}
-
-export interface Manifest<S = unknown> extends ManifestExtras<S> {
-  readonly id: string
-  readonly title: string
-  readonly apiVersion: string
-  /** Where production calls go, without a slash at the end: the host that a preview shows. */
-  readonly origin?: string
-  /** Settings of an audience; shown as JSON Schema. */
-  readonly settings: z.ZodType<S>
-  readonly keys: readonly KeyDefinition[]
-  readonly identifiers: readonly IdentifierChoice[]
-  /** Which permission of the person a send needs under these settings. */
-  purpose(settings: S): Purpose
-  /** Whether these settings make the person's value, or consent state, part of what is sent. */
-  sends(settings: S): { readonly value: boolean; readonly consent: boolean }
-  readonly limits: {
-    /** Rows in one call at most. */
-    readonly rowsPerCall: number
-    readonly nameLength: number
-    readonly descriptionLength: number
-    readonly audiencesPerAccount: number
-  }
-  /** People that an audience needs before it is exported, unless the audience says otherwise. */
-  readonly minimumSize: number
-  readonly quotas: readonly QuotaDefinition[]
-  /** True only where the vendor says that accepted calls are applied in the order they were accepted (SYNC.md C4). */
-  readonly keepsOrder: boolean
-  /** `answer`: applied when accepted. `settle`: the platform works on, `settle()` asks. */
-  readonly applies: 'answer' | 'settle'
-  /** Accepted batches that one call of `settle` asks about; missing: one call answers for all. A job id each: 1. */
-  readonly batchesPerLook?: number
-  /** `settle` may still name rows as refused: the engine keeps the rows of accepted batches until then. */
-  readonly refusesLate?: boolean
-  /** Days after which whoever is still wanted there is added again, because the platform forgets; null, or missing: never. */
-  renewAfterDays?(settings: S): number | null
-  /** `run`: the batches of one run, operation and lane are numbered in one session, the last one marked. */
-  readonly sessions: 'none' | 'run'
-  readonly normaliserVersion: number
-  /** Where a person reads of the platform's own troubles. */
-  readonly statusPage: string
-  readonly advice: readonly { readonly title: string; readonly text: string }[]
-  /** In order of size; `limitedReach`: an audience this small runs, but not everywhere, or not well. */
-  readonly sizeBands: readonly { readonly upTo: number | null; readonly band: string; readonly text: string; readonly limitedReach?: boolean }[]
-  /** Sets of identifiers under a name, to choose all at once. */
-  readonly presets?: readonly UploadPreset[]
-  readonly names?: NameRules
-  /** Days that a member stays there under these settings: `{duration}` of a name. null, or missing: for ever. */
-  memberDays?(settings: S): number | null
-}
-
-export interface UploadPreset {
-  readonly id: string
-  readonly title: string
-  readonly text: string
-  readonly identifiers: readonly IdentifierChoice[]
-}
-
-export interface NameRules {
-  readonly advice: readonly { readonly text: string; readonly example: string }[]
-  /** Words in a name or description that make the platform flag the audience. Singular, lower case. */
-  readonly flagged: readonly { readonly topic: string; readonly words: readonly string[] }[]
-}
 
 export interface Person {
   readonly customerId: string
@@ -232,51 +145,6 @@ export interface Usage {
   readonly regainAfterMs?: number | undefined
   /** Tier that the platform named. */
   readonly tier?: string | undefined
-}
-
-export type FailureKind =
-  | 'throttled' // the quota is used up: wait, costs no attempt
-  | 'unavailable' // surely not done: try again with backoff
-  | 'unknown' // may have been done: send the same bytes again
-  | 'busy' // the audience is being worked on: try again in a while
-  | 'auth' // token dead
-  | 'permission' // someone must grant something
-  | 'terms' // someone must sign something
-  | 'gone' // the audience is not there any more
-  | 'integrity' // the audience is flagged
-  | 'blocked' // the account is blocked for now: hours
-  | 'too_small' // a removal was refused because of the size it leaves
-  | 'rows' // the batch is refused because of some row: where the answer does not say which (`rows`), it is split
-  | 'invalid' // the request is refused as a whole, splitting would not help
-
-export interface Failure {
-  readonly kind: FailureKind
-  readonly code: Code
-  readonly message: string
-  readonly retryAfterMs?: number | undefined
-  /** With `throttled`: the quota that is used up; missing: the manifest's first. */
-  readonly quota?: string | undefined
-  /** With `rows`: those to blame, where the answer names them. They are taken out and the others sent again. */
-  readonly rows?: readonly RowRejection[] | undefined
-  readonly platform?: PlatformAnswer | undefined
-  /** Where the user can mend it. */
-  readonly link?: string | undefined
-}
-
-export class DestinationError extends Error {
-  override readonly name = 'DestinationError'
-  readonly failure: Failure
-  constructor(failure: Failure, cause?: unknown) {
-    super(failure.message, { cause })
-    this.failure = failure
-  }
-}
-
-export interface RowRejection {
-  /** Index in the batch. */
-  readonly row: number
-  readonly code: Code
-  readonly platform?: PlatformAnswer | undefined
 }
 
 /** The platform took the batch; whether it matched anybody is another question. */

@@ -1,4 +1,5 @@
-import { type AcceptedBatch, DestinationError } from '@audience-sync/destination-kit/contract'
+import type { AcceptedBatch } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { expect, test } from '@jest/globals'
 import { readSessions, sessionsToRead } from './progress.ts'
 

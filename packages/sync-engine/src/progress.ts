@@ -4,7 +4,8 @@
  * wrong here is left alone, and nothing waits.
  */
 import type { Tx } from '@audience-sync/db/database'
-import { type AcceptedBatch, DestinationError, type Settled } from '@audience-sync/destination-kit/contract'
+import type { AcceptedBatch, Settled } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { SessionProgress } from '@audience-sync/destination-kit/progress-contract'
 import { RunFails, RunWaits } from './worker/endings.ts'
 

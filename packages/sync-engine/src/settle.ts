@@ -4,7 +4,8 @@
  * completes with what was confirmed and says `unconfirmed`.
  */
 import { orm, type Tx } from '@audience-sync/db/database'
-import { type AcceptedBatch, DestinationError, type FarAudience, type Settled } from '@audience-sync/destination-kit/contract'
+import type { AcceptedBatch, FarAudience, Settled } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { and, eq, inArray } from 'drizzle-orm'
 import { settleBatch } from './late.ts'
 import { SLOW_AFTER, UNCONFIRMED_AFTER } from './options.ts'

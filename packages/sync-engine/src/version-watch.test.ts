@@ -1,4 +1,4 @@
-import type { Manifest } from '@audience-sync/destination-kit/contract'
+import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { createLogger } from '@audience-sync/service/log'
 import { until } from '@audience-sync/testing/until'
 import { expect, test } from '@jest/globals'

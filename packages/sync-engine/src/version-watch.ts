@@ -2,7 +2,7 @@
  * Says in time that the platform will stop serving the configured version of its API: a log line at the start and once a day, and a
  * gauge of the days that are left. A version that has ended does not start at all: that the destination refuses by itself.
  */
-import type { Manifest } from '@audience-sync/destination-kit/contract'
+import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { gauge } from '@audience-sync/service/gauge'
 import type { Logger } from '@audience-sync/service/log'
 import { type Loop, startLoop } from '@audience-sync/service/loop'

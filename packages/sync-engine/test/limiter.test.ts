@@ -1,7 +1,8 @@
 /** R5: one bucket per quota the platform really has, shared by all pods, on the database’s clock unless a test pushes it. */
 import { randomUUID } from 'node:crypto'
 import type { Database } from '@audience-sync/db/database'
-import type { QuotaDefinition, Usage } from '@audience-sync/destination-kit/contract'
+import type { Usage } from '@audience-sync/destination-kit/contract'
+import type { QuotaDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { destinationNo } from '../src/connector.ts'

@@ -4,7 +4,8 @@
  */
 import type { FeedRow } from '@audience-sync/contracts/internal/feed'
 import { groupBit, purposeBit } from '@audience-sync/contracts/people'
-import type { KeyDefinition, KeySet, Operation } from '@audience-sync/destination-kit/contract'
+import type { KeySet, Operation } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { choiceOf, decide, fingerprintOf, type Known } from '../src/pure/diff.ts'
 import { type HeldSet, planRemoval, planReplacement, settleHeld } from '../src/pure/held.ts'
 import { type Packed, Packer, type Part } from '../src/pure/packer.ts'

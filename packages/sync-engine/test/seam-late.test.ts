@@ -1,6 +1,6 @@
 /** What only platforms other than Meta do: late words on accepted batches, answers that count or pass over rows, quotas of everybody. */
 
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
 import type { AudienceRow } from '../src/store/rows.ts'

@@ -5,7 +5,7 @@
 import { uuidOf } from '@audience-sync/contracts/ids'
 import type { AudiencePatch } from '@audience-sync/contracts/rest/audiences'
 import { orm, type Tx } from '@audience-sync/db/database'
-import type { Manifest } from '@audience-sync/destination-kit/contract'
+import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { isCode } from '@audience-sync/errors/catalogue'
 import { traceparent } from '@audience-sync/service/otel'

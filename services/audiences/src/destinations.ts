@@ -1,5 +1,6 @@
 /** The destinations that this installation knows. Audiences uses what they take and the pure half of sending; it never calls a platform. */
-import type { Destination, Manifest } from '@audience-sync/destination-kit/contract'
+import type { Destination } from '@audience-sync/destination-kit/contract'
+import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { Readiness } from '@audience-sync/service/probes'
 import { z } from 'zod'

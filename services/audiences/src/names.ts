@@ -1,5 +1,5 @@
 /** Names of audiences: templates filled in when they are made, and words that a platform takes offence at. Pure. */
-import type { NameRules } from '@audience-sync/destination-kit/contract'
+import type { NameRules } from '@audience-sync/destination-kit/manifest-contract'
 
 export const templates = ['behavior', 'quarter', 'purpose', 'duration', 'date'] as const
 type Template = (typeof templates)[number]

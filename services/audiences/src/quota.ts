@@ -5,7 +5,7 @@
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Quota } from '@audience-sync/contracts/rest/audiences'
 import type { Tx } from '@audience-sync/db/database'
-import type { Manifest, QuotaDefinition } from '@audience-sync/destination-kit/contract'
+import type { Manifest, QuotaDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { levelOf, type Spent } from '@audience-sync/sync-engine/pure/pace'
 import { capacityOf, scopeOf } from '@audience-sync/sync-engine/store/limiter'
 import type { z } from 'zod'

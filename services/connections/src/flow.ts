@@ -10,7 +10,7 @@
 import { newUuid, publicId } from '@audience-sync/contracts/ids'
 import { type Database, orm, type Tx } from '@audience-sync/db/database'
 import type { ConnectAdapter, Credential, CredentialCheck } from '@audience-sync/destination-kit/connect-contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
 import { and, count, eq, isNull, sql } from 'drizzle-orm'

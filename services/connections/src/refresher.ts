@@ -10,7 +10,7 @@
  */
 import type { Database } from '@audience-sync/db/database'
 import type { ConnectAdapter, Credential } from '@audience-sync/destination-kit/connect-contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
 import { sql } from 'drizzle-orm'

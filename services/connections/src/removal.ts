@@ -5,7 +5,7 @@
  */
 import type { Database } from '@audience-sync/db/database'
 import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
 import { announce, lockConnection } from './connection-rows.ts'

@@ -1,7 +1,7 @@
 /** The strict OAuth server as a destination. */
 import { createHmac } from 'node:crypto'
 import type { ConnectAdapter, Credential } from '@audience-sync/destination-kit/connect-contract'
-import { DestinationError, type FailureKind } from '@audience-sync/destination-kit/contract'
+import { DestinationError, type FailureKind } from '@audience-sync/destination-kit/failure'
 import { CLIENT, type FarAccountSeed, SCOPES } from './oauth-server.ts'
 
 const failure = (kind: FailureKind, message: string, code?: string) =>

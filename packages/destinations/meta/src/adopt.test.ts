@@ -1,5 +1,5 @@
 /** What an audience that somebody else made has to be, before we keep it in step. */
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { describe, expect, test } from '@jest/globals'
 import { adopt } from './adopt.ts'
 import { MetaSettings } from './manifest.ts'

@@ -2,7 +2,8 @@
  * An audience that somebody else made, looked at before we keep it in step: only a list of customers takes rows, and only one that
  * this account may edit, that is not flagged, and that is value-based exactly when the settings say so.
  */
-import { type Context, DestinationError, type FarAudience } from '@audience-sync/destination-kit/contract'
+import type { Context, FarAudience } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { Code } from '@audience-sync/errors/catalogue'
 import { farAudience, readFields } from './audience-state.ts'
 import { isRecord, listOf, textOf } from './json.ts'

@@ -2,7 +2,7 @@
  * "500 customer-file audiences per ad account": known from the list that is read before each creation, and found out when Meta refuses
  * one, which it does with a code that says no more than that the creation failed.
  */
-import { DestinationError, type Failure } from '@audience-sync/destination-kit/contract'
+import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 
 export const audiencesPerAccount = 500
 

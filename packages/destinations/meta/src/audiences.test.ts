@@ -1,4 +1,4 @@
-import { DestinationError, type Failure } from '@audience-sync/destination-kit/contract'
+import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 import { describe, expect, test } from '@jest/globals'
 import { type FakeAnswer, fakeGraph, graphError, testContext } from '../test/fake-graph.ts'
 import { farAudience } from './audience-state.ts'

@@ -1,13 +1,6 @@
 /** The audience itself: found by our marker, made, read, changed, deleted; and what became of uploads to it. */
-import {
-  type AcceptedBatch,
-  type Context,
-  DestinationError,
-  type Failure,
-  type FarAudience,
-  type NewAudience,
-  type Settled,
-} from '@audience-sync/destination-kit/contract'
+import type { AcceptedBatch, Context, FarAudience, NewAudience, Settled } from '@audience-sync/destination-kit/contract'
+import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 import { adopt, adoptFields } from './adopt.ts'
 import { changeableFields, newFields, withoutLabels } from './audience-fields.ts'
 import { audienceLimit } from './audience-limit.ts'

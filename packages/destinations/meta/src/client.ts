@@ -2,7 +2,8 @@
  * One call to Meta: sent with the token in a header and the proof beside it, recorded without either, its quotas reported,
  * and its answer a plain object, or thrown as a `DestinationError`.
  */
-import { type Context, DestinationError } from '@audience-sync/destination-kit/contract'
+import type { Context } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { GuardedClient, HttpAnswer } from '@audience-sync/http/client'
 import { HttpFailure } from '@audience-sync/http/failure'
 import { type Alarm, badReply, type CallKind, envelopeOf, failureOf, failureOfSilence } from './failure.ts'

@@ -1,4 +1,4 @@
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { HttpFailure } from '@audience-sync/http/failure'
 import { describe, expect, test } from '@jest/globals'
 import { type FakeAnswer, fakeGraph, graphError } from '../test/fake-graph.ts'

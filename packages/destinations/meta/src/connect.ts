@@ -6,7 +6,7 @@
  */
 import { createHmac } from 'node:crypto'
 import type { AuthorizeOptions, ConnectAdapter, Credential, CredentialCheck, FarAccount } from '@audience-sync/destination-kit/connect-contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { guardedClient } from '@audience-sync/http/client'
 import { HttpFailure } from '@audience-sync/http/failure'
 import { type Http, required } from './client.ts'

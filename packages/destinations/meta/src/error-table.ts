@@ -2,7 +2,7 @@
  * What Meta's error codes mean and what follows from them: vendors/meta.md §2 as data, row by row. `when` holds codes,
  * `code/subcode` pairs (`613/-`: no subcode) and ranges. Texts are never looked at: Meta changes them.
  */
-import type { FailureKind } from '@audience-sync/destination-kit/contract'
+import type { FailureKind } from '@audience-sync/destination-kit/failure'
 import type { PlatformCodes } from '@audience-sync/destination-kit/manifest-contract'
 import type { Code } from '@audience-sync/errors/catalogue'
 

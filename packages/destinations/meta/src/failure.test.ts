@@ -1,5 +1,5 @@
 /** The error table of vendors/meta.md §2, row by row: code, subcode → what the engine does, our code, and how long to wait. */
-import type { FailureKind } from '@audience-sync/destination-kit/contract'
+import type { FailureKind } from '@audience-sync/destination-kit/failure'
 import { type Code, catalogue } from '@audience-sync/errors/catalogue'
 import { HttpFailure } from '@audience-sync/http/failure'
 import { describe, expect, test } from '@jest/globals'

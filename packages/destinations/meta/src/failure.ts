@@ -1,5 +1,5 @@
 /** An answer, or the lack of one → the failure that the engine acts upon. */
-import type { Failure } from '@audience-sync/destination-kit/contract'
+import type { Failure } from '@audience-sync/destination-kit/failure'
 import type { HttpAnswer } from '@audience-sync/http/client'
 import type { HttpFailure } from '@audience-sync/http/failure'
 import { type ErrorRow, rowOf } from './error-table.ts'

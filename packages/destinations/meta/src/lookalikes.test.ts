@@ -1,4 +1,4 @@
-import { DestinationError, type Failure } from '@audience-sync/destination-kit/contract'
+import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 import type { FarLookalike, LookalikeSpec, Lookalikes } from '@audience-sync/destination-kit/lookalike-contract'
 import { describe, expect, test } from '@jest/globals'
 import { fakeGraph, graphError, testContext } from '../test/fake-graph.ts'

@@ -1,5 +1,6 @@
 /** Lookalikes: made of a seed, found among the seed's own, read, deleted (vendors/meta.md §6). */
-import { type Context, DestinationError } from '@audience-sync/destination-kit/contract'
+import type { Context } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { FarLookalike, FarSeed, LookalikeSpec, Lookalikes, NewLookalike } from '@audience-sync/destination-kit/lookalike-contract'
 import { farAudience, readFields, statusOf } from './audience-state.ts'
 import { type Graph, required } from './client.ts'

@@ -1,5 +1,5 @@
 /** What Meta takes, as data. Facts and their sources: vendors/meta.md §1, §4. */
-import type { KeyDefinition, Manifest, QuotaDefinition } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition, Manifest, QuotaDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { z } from 'zod'
 import { audiencesPerAccount } from './audience-limit.ts'
 import { audienceRules } from './audience-rules.ts'

@@ -1,5 +1,6 @@
 /** Sends one batch of rows and reads every number of the answer (R4). Meta never says which rows matched. */
-import type { Accepted, Context, EncodedRequest, RowRejection } from '@audience-sync/destination-kit/contract'
+import type { Accepted, Context, EncodedRequest } from '@audience-sync/destination-kit/contract'
+import type { RowRejection } from '@audience-sync/destination-kit/failure'
 import { type Graph, required } from './client.ts'
 import { isRecord, listOf, numberOf, textOf } from './json.ts'
 import { withoutSecrets } from './mask.ts'

@@ -3,7 +3,8 @@
  * failure that the engine must act upon, with our code and Meta's own words. What no function of the adapter would ever say goes
  * through its client, or as the bytes of a batch.
  */
-import type { EncodedRequest, Failure, FailureKind, Operation } from '@audience-sync/destination-kit/contract'
+import type { EncodedRequest, Operation } from '@audience-sync/destination-kit/contract'
+import type { Failure, FailureKind } from '@audience-sync/destination-kit/failure'
 import { type Code, catalogue } from '@audience-sync/errors/catalogue'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { at, keys } from '../src/manifest.ts'

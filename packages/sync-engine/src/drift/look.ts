@@ -4,7 +4,7 @@
  * under the audience's row, unless the audience became another meanwhile (`record.ts`). Far audiences that we have left are looked at
  * with it: one that is surely gone is forgotten (C19).
  */
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { formerAudiences, provenDeleted } from '../store/far-audience.ts'
 import { type AudienceRow, readAudience } from '../store/rows.ts'
 import { RunFails, RunWaits } from '../worker/endings.ts'

@@ -4,7 +4,8 @@
  * that it is deleted. An adopted one carries no mark of ours and may have been shared with the account: of it only the platform's own
  * word is proof.
  */
-import { type Context, DestinationError, type FarAudience } from '@audience-sync/destination-kit/contract'
+import type { Context, FarAudience } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { StatusReason } from '../store/status.ts'
 import { reasonOf } from '../worker/endings.ts'
 import { markerOf } from '../worker/far-audience.ts'

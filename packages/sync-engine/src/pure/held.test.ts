@@ -1,5 +1,6 @@
 /** Against a far side that is pessimistic: a removal deletes every row that shares a key which matches alone (SYNC.md C1, C12). */
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { difference, type HeldSet, planRemoval, planReplacement, settleHeld } from './held.ts'

@@ -7,7 +7,8 @@
  * removal carries each set exactly as it was sent (R1). What an earlier normaliser made of the same data is `superseded`: it stays
  * until what takes its place is there (pure/migration.ts).
  */
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { Reader, readSet, Writer, writeSet } from './sets.ts'
 
 export interface HeldSet {

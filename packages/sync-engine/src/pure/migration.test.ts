@@ -1,5 +1,6 @@
 /** Against a far side that deletes every row that shares a key which matches alone, and that applies what was sent step by step. */
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import type { Known } from './diff.ts'

@@ -6,7 +6,8 @@
  *
  * Every step is decided from the ledger alone, so a crash anywhere repeats a step at most, and both versions may stand in one ledger.
  */
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import type { Known, Versions } from './diff.ts'
 import { difference, type HeldSet, sameSet } from './held.ts'
 

@@ -1,4 +1,5 @@
-import type { KeyDefinition, Prepared } from '@audience-sync/destination-kit/contract'
+import type { Prepared } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { expect, test } from '@jest/globals'
 import { count, noFigures, shapeOf } from './normaliser-figures.ts'
 

@@ -2,7 +2,8 @@
  * What another normaliser would change, counted person by person. Examples show the *kind* of change: the shape of the fields that were
  * read, every run of letters as one `a` and of digits as one `0`, so that nobody can be told from another.
  */
-import type { KeyDefinition, KeySet, Person, Prepared } from '@audience-sync/destination-kit/contract'
+import type { KeySet, Person, Prepared } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { readDigest } from '@audience-sync/destination-kit/normalise/digest'
 import { sameSet } from './held.ts'
 

@@ -1,5 +1,6 @@
 /** The rows of one batch with the people they belong to: what is kept, encrypted, until the outcome of the call is known. */
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { Reader, readSet, Writer, writeSet } from './sets.ts'
 
 /**

@@ -1,4 +1,5 @@
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
 import { decodeHeld, encodeHeld } from './held.ts'

@@ -3,7 +3,8 @@
  * present, then each value: a digest as its 32 bytes, a text with its length. Half the size of hex, and the same set always
  * gives the same bytes.
  */
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 
 const DIGEST_BYTES = 32
 const MASK_BYTES = 4 // 32 keys at most; Meta has 19

@@ -3,7 +3,8 @@
  * an HMAC; two identifiers that share one by chance cost a needless repetition, no more.
  */
 import { createHmac } from 'node:crypto'
-import type { KeyDefinition, KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeySet } from '@audience-sync/destination-kit/contract'
+import type { KeyDefinition } from '@audience-sync/destination-kit/manifest-contract'
 
 const HIGH_BITS = 2 ** 32
 

@@ -6,7 +6,8 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Tx } from '@audience-sync/db/database'
-import type { QuotaDefinition, Usage } from '@audience-sync/destination-kit/contract'
+import type { Usage } from '@audience-sync/destination-kit/contract'
+import type { QuotaDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { type Bucket, gapAfter, heard, levelOf, type Share, SLOW, type Spent, spend, waitFor } from '../pure/pace.ts'
 import type { Points } from '../pure/placement.ts'
 

@@ -5,7 +5,7 @@
  * of twice the number of people (SYNC.md C18; there the rule is "both halves", which two bad rows, one in each, would trip).
  * Calls are capped besides.
  */
-import type { Failure } from '@audience-sync/destination-kit/contract'
+import type { Failure } from '@audience-sync/destination-kit/failure'
 import { encodePayload, peopleOfRows } from '../pure/payload.ts'
 import { payloadOf } from '../sealer.ts'
 import type { RunRow } from '../store/rows.ts'

@@ -1,5 +1,5 @@
 /** How work on a run may stop before it is done. Thrown through the worker, decided upon once, in `work.ts`. */
-import type { Failure } from '@audience-sync/destination-kit/contract'
+import type { Failure } from '@audience-sync/destination-kit/failure'
 import type { StatusReason } from '../store/status.ts'
 import type { Hold } from './brake.ts'
 

@@ -10,15 +10,9 @@ import type { Grant } from '@audience-sync/contracts/internal/grants'
 import { type IdentifierChoice, identifierChoices } from '@audience-sync/contracts/people'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import { onRollback, type Tx } from '@audience-sync/db/database'
-import {
-  type CallRecord,
-  type Context,
-  DestinationError,
-  type Failure,
-  type Manifest,
-  type SendConfig,
-  type Usage,
-} from '@audience-sync/destination-kit/contract'
+import type { CallRecord, Context, SendConfig, Usage } from '@audience-sync/destination-kit/contract'
+import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
+import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { publish } from '@audience-sync/events/outbox'
 import { traceId } from '@audience-sync/service/otel'

@@ -4,7 +4,7 @@
  * platform has one like it already, that one is adopted; from then on it is read now and then.
  */
 import type { Tx } from '@audience-sync/db/database'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { FarLookalike, FarSeed, LookalikeSpec, Lookalikes } from '@audience-sync/destination-kit/lookalike-contract'
 import { forgetLookalike, type LookalikeRow, lookalikesOf, mayExist, move, unreadyReason } from '../store/lookalikes.ts'
 import type { StatusReason } from '../store/status.ts'

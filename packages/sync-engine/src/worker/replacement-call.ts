@@ -2,7 +2,8 @@
  * What each call of a replacement meets first (SYNC.md C21): the window, which the first call opens; and before that one is made again,
  * a look whether it has arrived, because a second one would begin anew.
  */
-import type { Accepted, Failure } from '@audience-sync/destination-kit/contract'
+import type { Accepted } from '@audience-sync/destination-kit/contract'
+import type { Failure } from '@audience-sync/destination-kit/failure'
 import { type Replacing, replacingOf, setReplacing } from '../store/replacing.ts'
 import type { RunRow } from '../store/rows.ts'
 import type { OpenBatch } from './batches.ts'

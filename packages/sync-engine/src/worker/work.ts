@@ -5,7 +5,7 @@
  */
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { AppError } from '@audience-sync/errors/app-error'
 import { withTraceparent } from '@audience-sync/service/otel'
 import { foundMissing, isHeldBack, missingOf } from '../drift/missing.ts'

@@ -2,8 +2,10 @@
  * A made-up platform that answers at once, row by row: what it took is applied. It answers 207-like, a status for each row; some rows
  * it passes over in silence, with no status at all. It keeps order. Its keys are plain text and its people are of the CRM's purpose.
  */
-import type { Accepted, Destination, KeyDefinition, Manifest, RowRejection } from '@audience-sync/destination-kit/contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import type { Accepted, Destination } from '@audience-sync/destination-kit/contract'
+import type { RowRejection } from '@audience-sync/destination-kit/failure'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
+import type { KeyDefinition, Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { email as plainEmail } from '@audience-sync/destination-kit/normalise/email'
 import { phone as plainPhone } from '@audience-sync/destination-kit/normalise/phone'
 import { z } from 'zod'

@@ -4,8 +4,10 @@
  * number; some jobs fail as a whole, some never end. What is not added again is forgotten after 30 days. All of it counts against one
  * quota of the whole installation, reads apart from writes.
  */
-import type { Accepted, AcceptedBatch, Destination, FarAudience, KeyDefinition, Manifest, RowRejection, Settled } from '@audience-sync/destination-kit/contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import type { Accepted, AcceptedBatch, Destination, FarAudience, Settled } from '@audience-sync/destination-kit/contract'
+import type { RowRejection } from '@audience-sync/destination-kit/failure'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
+import type { KeyDefinition, Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { readDigest, sha256 } from '@audience-sync/destination-kit/normalise/digest'
 import { email as plainEmail } from '@audience-sync/destination-kit/normalise/email'
 import { phone as plainPhone } from '@audience-sync/destination-kit/normalise/phone'

@@ -3,7 +3,7 @@
  * The two made-up ones live in memory; Meta's is the real adapter against its twin.
  */
 import type { Context, Destination } from '@audience-sync/destination-kit/contract'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 
 export interface Side {
   readonly destination: Destination

@@ -1,6 +1,6 @@
 /** What a plan would cost: calls, points of the platform's quotas, time. Estimates, from the figures alone. */
 import type { Plan, PlanCounts } from '@audience-sync/contracts/rest/plans'
-import type { Manifest } from '@audience-sync/destination-kit/contract'
+import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import type { quotasOf } from '../quota.ts'
 
 /** Fetched, hashed, packed and stored by one worker on a small machine; calls come on top. */

@@ -7,7 +7,7 @@
 import type { IdentifierChoice } from '@audience-sync/contracts/people'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import type { Database } from '@audience-sync/db/database'
-import type { Manifest } from '@audience-sync/destination-kit/contract'
+import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { PAGE } from '@audience-sync/sync-engine/options'
 import type { Feed } from '@audience-sync/sync-engine/peers'
 import { choiceOf } from '@audience-sync/sync-engine/pure/diff'

@@ -1,5 +1,5 @@
 import { Account, DefaultAccount, SelectAccounts, SetDefaultAccounts } from '@audience-sync/contracts/rest/connections'
-import { DestinationError } from '@audience-sync/destination-kit/contract'
+import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
 import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
