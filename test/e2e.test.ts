@@ -21,6 +21,7 @@ import { mainJob } from './e2e/main-job.ts'
 import { meta } from './e2e/meta.ts'
 import { plans } from './e2e/plans.ts'
 import { preview } from './e2e/preview.ts'
+import { privacy } from './e2e/privacy.ts'
 import { quota } from './e2e/quota.ts'
 import { replacement } from './e2e/replacement.ts'
 import { installation } from './e2e/stage.ts'
@@ -52,6 +53,7 @@ describe('on Kafka', () => {
   lookalikes(stage)
   meta(stage)
   replacement(stage)
+  privacy(stage)
   trace(stage)
   kafkaDoor(stage)
   badInput(stage)

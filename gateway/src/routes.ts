@@ -40,6 +40,7 @@ const special: readonly ForwardedRoute[] = [
   { methods: ['DELETE'], url: '/v1/connections/:id', service: 'connections', takesLong: true },
   { methods: ['GET', 'HEAD'], url: '/v1/accounts/:id/quota', service: 'audiences' },
   { methods: ['GET', 'HEAD'], url: '/v1/privacy/erasures/:id/proof', service: 'audiences' },
+  { methods: ['GET'], url: '/v1/privacy/keys', service: 'audiences', public: true },
   { methods: ['POST'], url: '/v1/audiences/:id/plan', service: 'audiences', takesLong: true },
   { methods: ['POST'], url: '/v1/plans/:id/apply', service: 'audiences', takesLong: true },
   { methods: ['POST'], url: '/v1/behaviors/:id/members', service: 'behavior-export', kind: 'bulk' },

@@ -40,6 +40,8 @@ export interface ServiceTokens {
   sign(audience: string, claims: Claims): Promise<string>
   /** Signs something to be shown to others, and answers the key to check it with. `type` keeps it apart from tokens. */
   attest(type: string, payload: Readonly<Record<string, unknown>>): Promise<{ jws: string; key: Record<string, unknown> }>
+  /** Public keys with which what this service signed can be checked: every one that the installation still trusts. */
+  publicKeys(): (JWK & { kty: string; kid: string })[]
   /** Throws `unauthenticated`. */
   verify(token: string): Promise<Auth>
 }
@@ -52,6 +54,9 @@ export interface ServiceTokensOptions {
   readonly jwks: { keys: JWK[] }
   readonly now?: () => Date
 }
+
+/** A key's id says whose it is. */
+const ownerOf = (kid: string | undefined) => kid?.split(':')[0]
 
 export function createServiceTokens({ name, privateJwk, jwks, now = () => new Date() }: ServiceTokensOptions): ServiceTokens {
   const keys = createLocalJWKSet(jwks)
@@ -78,6 +83,11 @@ export function createServiceTokens({ name, privateJwk, jwks, now = () => new Da
       const { d: _secret, ...key } = privateJwk
       return { jws, key }
     },
+    publicKeys: () =>
+      jwks.keys.flatMap((jwk) => {
+        const { d: _secret, kty, kid, ...rest } = jwk
+        return kty && kid && ownerOf(kid) === name ? [{ ...rest, kty, kid, use: 'sig' }] : []
+      }),
     async verify(token) {
       try {
         const { payload, protectedHeader } = await jwtVerify(token, keys, {
@@ -89,7 +99,7 @@ export function createServiceTokens({ name, privateJwk, jwks, now = () => new Da
           currentDate: now(),
         })
         const { iss, sub, tenant, scope, req } = Payload.parse(payload)
-        if (protectedHeader.kid?.split(':')[0] !== iss) throw new Error('The key belongs to another service.')
+        if (ownerOf(protectedHeader.kid) !== iss) throw new Error('The key belongs to another service.')
         return { tenantId: tenant, subject: sub, scopes: scope.split(' ').filter(Boolean), issuer: iss, requestId: req }
       } catch (cause) {
         throw new AppError('unauthenticated', 'The token is missing, expired or not for this service.', { cause })

@@ -21,7 +21,8 @@ const PAGE_TIMEOUT_MS = 30_000 // 10,000 rows, or 10,000 people decrypted, on a 
 const RETRIES = 3 // of a read, by the client
 const GRANT_MS = 5 * 60_000 // DESIGN.md: access tokens stay in memory five minutes at most
 /** The suppression log is everybody's: its reader speaks for no tenant. */
-const NO_TENANT = '00000000-0000-0000-0000-000000000000'
+/** For what concerns all tenants. */
+export const NO_TENANT = '00000000-0000-0000-0000-000000000000'
 
 export interface Feed {
   horizon(signal?: AbortSignal): Promise<Horizon>

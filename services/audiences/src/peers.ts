@@ -1,7 +1,7 @@
 /** What audiences asks of behavior-export and connections, with their refusals turned into those of our routes. */
 
 import { publicId } from '@audience-sync/contracts/ids'
-import { ErasureSubject } from '@audience-sync/contracts/internal/erasures'
+import { ErasureSubject, PendingErasures } from '@audience-sync/contracts/internal/erasures'
 import { BehaviorSummary, EligibleCount, Explained, ResolveAnswer } from '@audience-sync/contracts/internal/feed'
 import { AccountSummary } from '@audience-sync/contracts/internal/grants'
 import type { Purpose } from '@audience-sync/contracts/people'
@@ -9,8 +9,8 @@ import { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { ServiceClient } from '@audience-sync/service/client'
-import { behaviorFeed, type Feed } from '@audience-sync/sync-engine/peers'
-import type { z } from 'zod'
+import { behaviorFeed, type Feed, NO_TENANT } from '@audience-sync/sync-engine/peers'
+import { z } from 'zod'
 
 const TIMEOUT_MS = 5_000 // half of the time that a route has
 const COUNT_TIMEOUT_MS = 30_000 // a count of everyone in a large behavior, which nobody waits for
@@ -33,6 +33,10 @@ export interface Peers {
   explain(tenantId: string, behaviorId: string, customerId: string, transformations: readonly Transformation[]): Promise<Explained>
   /** An erasure by its public id. */
   erasure(tenantId: string, id: string): Promise<ErasureSubject | undefined>
+  /** Those of all tenants that are not complete, after the one that was seen last. */
+  pendingErasures(after: string | undefined): Promise<PendingErasures>
+  /** Every destination is done with these. */
+  completeErasures(tenantId: string, ids: readonly string[]): Promise<void>
   /** The tenant's ids by our numbers; erased ones are missing. */
   customerIds(tenantId: string, numbers: readonly number[]): Promise<Map<number, string>>
 }
@@ -63,6 +67,11 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
       ),
     erasure: (tenantId, id) =>
       orUndefined(behaviorExport.get(`/internal/v1/erasures/${encodeURIComponent(id)}`, { tenantId, schema: ErasureSubject, timeoutMs: TIMEOUT_MS })),
+    pendingErasures: (after) =>
+      behaviorExport.get('/internal/v1/pending-erasures', { tenantId: NO_TENANT, schema: PendingErasures, query: { after }, timeoutMs: TIMEOUT_MS }),
+    async completeErasures(tenantId, ids) {
+      await behaviorExport.post('/internal/v1/erasures/complete', { ids }, { tenantId, schema: z.unknown(), timeoutMs: TIMEOUT_MS })
+    },
     async customerIds(tenantId, numbers) {
       if (numbers.length === 0) return new Map()
       return new Map((await resolve(tenantId, { numbers })).customers.map(({ no, customerId }) => [no, customerId]))

@@ -7,6 +7,7 @@ import type { ErasureSubject } from '@audience-sync/contracts/internal/erasures'
 import type { ErasureProof, RemovalCall } from '@audience-sync/contracts/rest/proofs'
 import type { Tx } from '@audience-sync/db/database'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
+import { readersOf, unheard } from './erasures.ts'
 
 interface Row {
   readonly audience_no: number
@@ -46,19 +47,18 @@ const callOf = (row: Row): RemovalCall => ({
   receipt: row.receipt,
 })
 
-export async function proofOf(
-  tx: Tx,
-  tokens: Pick<ServiceTokens, 'attest'>,
-  { id, customerNo, requestedAt, purged }: ErasureSubject,
-  now: Date,
-): Promise<ErasureProof> {
+export async function proofOf(tx: Tx, tokens: Pick<ServiceTokens, 'attest'>, subject: ErasureSubject, now: Date): Promise<ErasureProof> {
+  const { id, customerNo, requestedAt, purged } = subject
+  // First: whoever has heard of it by now, has noted by now whom the ledger held.
+  const waitingFor = unheard(await readersOf(tx), subject)
   const audiences = customerNo === null ? [] : await audiencesOf(tx, customerNo)
   const said = {
     erasureId: id,
     requestedAt,
     issuedAt: now.toISOString(),
-    complete: audiences.every(({ state }) => state === 'removed'),
+    complete: waitingFor.length === 0 && audiences.every(({ state }) => state === 'removed'),
     purged,
+    waitingFor,
     audiences,
   } satisfies Omit<ErasureProof, 'jws' | 'key'>
   const { jws, key } = await tokens.attest(PROOF_TYPE, said)

@@ -22,6 +22,7 @@ import type { ServiceTokens } from '@audience-sync/service/tokens'
 import { z } from 'zod'
 import { consumers } from './consumers.ts'
 import { byId, versionChecks, withMinimums } from './destinations.ts'
+import { erasureWatch } from './erasures.ts'
 import { createPeers } from './peers.ts'
 import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
@@ -44,10 +45,11 @@ export const configSchema = z.object({
     .prefault('{}')
     .describe('people that an audience needs unless it says otherwise, in place of the destinations’ own: JSON, for example {"meta": 200}'),
   SIZE_CHECK_MS: zInteger({ min: 10, max: 60_000, fallback: 1_000 }).describe('how often wished counts are looked for, in milliseconds'),
+  ERASURE_CHECK_MS: zInteger({ min: 10, max: 600_000, fallback: 2_000 }).describe('how often it is looked whether erasures are complete, in milliseconds'),
 })
 export type Config = Pick<
   z.output<typeof configSchema>,
-  'DATABASE_URL' | 'HOST' | 'PORT' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | 'META_API_VERSION' | 'SIZE_CHECK_MS'
+  'DATABASE_URL' | 'HOST' | 'PORT' | 'BEHAVIOR_EXPORT_URL' | 'CONNECTIONS_URL' | 'META_API_VERSION' | 'SIZE_CHECK_MS' | 'ERASURE_CHECK_MS'
 > &
   Partial<Pick<z.output<typeof configSchema>, 'MINIMUM_SIZES'>>
 
@@ -75,6 +77,7 @@ export async function start(config: Config, { log, transport, tokens, destinatio
 
   const subscription = await transport.subscribe(db, consumers, { log })
   const sizes = startLoop({ name: 'size checks', log, everyMs: config.SIZE_CHECK_MS, work: () => checkSizes(parts) })
+  const erasures = startLoop({ name: 'erasures', log, everyMs: config.ERASURE_CHECK_MS, work: erasureWatch(parts) })
   const sweep = startLoop({
     name: 'sweep',
     log,
@@ -85,7 +88,12 @@ export async function start(config: Config, { log, transport, tokens, destinatio
       return false
     },
   })
-  const app = await buildApp({ name: NAME, log, tokens, ready: [() => subscription.healthy(), () => sizes.healthy(), ...versionChecks(parts.destinations)] })
+  const app = await buildApp({
+    name: NAME,
+    log,
+    tokens,
+    ready: [() => subscription.healthy(), () => sizes.healthy(), () => erasures.healthy(), ...versionChecks(parts.destinations)],
+  })
   for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes, normaliserRoutes]) routes(app, parts)
   proofRoutes(app, parts, tokens)
   const url = await app.listen({ host: config.HOST, port: config.PORT })
@@ -94,7 +102,7 @@ export async function start(config: Config, { log, transport, tokens, destinatio
     url,
     async stop() {
       await app.close()
-      await Promise.all([subscription.stop(), sizes.stop(), sweep.stop()])
+      await Promise.all([subscription.stop(), sizes.stop(), erasures.stop(), sweep.stop()])
       await Promise.all([behaviorExport.close(), connections.close()])
       await db.close()
     },

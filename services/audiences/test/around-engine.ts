@@ -67,6 +67,7 @@ export async function startAround(options: WorldOptions = {}): Promise<Around> {
       BEHAVIOR_EXPORT_URL: exporterUrl,
       CONNECTIONS_URL: exporterUrl,
       SIZE_CHECK_MS: 60_000,
+      ERASURE_CHECK_MS: 60_000,
     },
     { log, transport, tokens: tokens.audiences },
   )

@@ -1,6 +1,7 @@
 /** The proof of an erasure (R7): which calls removed the person where, signed, without a word of who it was. */
 import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import { newUuid, publicId, uuidOf } from '@audience-sync/contracts/ids'
+import { until } from '@audience-sync/testing/until'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { type Rig, startRig } from './rig.ts'
 
@@ -38,7 +39,7 @@ function read(jws: string, jwk: JsonWebKey): { header: unknown; payload: unknown
 }
 
 test('R7: the proof names each audience and the calls that removed the person, and is signed', async () => {
-  rig.world.erasures.set(ERASURE, { id: ERASURE, customerNo: CUSTOMER, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED })
+  rig.world.erasures.set(ERASURE, { id: ERASURE, customerNo: CUSTOMER, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED, suppressedAt: null })
   const [one, other] = [await rig.audience(), await rig.audience()]
   await removed(one.id, 'rejected', 'list')
   await removed(one.id, 'applied')
@@ -63,7 +64,7 @@ test('R7: the proof names each audience and the calls that removed the person, a
 
 test('an erasure is not complete while a ledger still holds the person', async () => {
   const id = publicId('erasure', newUuid())
-  rig.world.erasures.set(id, { id, customerNo: 8, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED })
+  rig.world.erasures.set(id, { id, customerNo: 8, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED, suppressedAt: null })
   const made = await rig.audience()
   await rig.database.admin(
     `INSERT INTO sync.ledger (customer_no, fingerprint, add_batch, audience_no, tenant_no, config_version, destination_no, generation, normaliser, held)
@@ -72,6 +73,57 @@ test('an erasure is not complete while a ledger still holds the person', async (
   )
   const { body } = await rig.call('GET', `/v1/privacy/erasures/${id}/proof`)
   expect(body).toMatchObject({ complete: false, audiences: [{ audienceId: made.id, state: 'pending', calls: [] }] })
+})
+
+test('an erasure is complete once each connector has read of it and nothing holds the person any more, and never before', async () => {
+  const id = publicId('erasure', newUuid())
+  const made = await rig.audience()
+  const hold = () =>
+    rig.database.admin(
+      `INSERT INTO sync.ledger (customer_no, fingerprint, add_batch, audience_no, tenant_no, config_version, destination_no, generation, normaliser, held)
+       SELECT 9, 1, 1, no, tenant_no, 1, destination_no, generation, 1, '' FROM sync.audience WHERE id = $1`,
+      [uuid(made.id)],
+    )
+  const read = (epoch: string, position: string) =>
+    rig.database.admin(
+      `INSERT INTO sync.suppression_cursor (destination_no, epoch, position) SELECT no, $1, $2 FROM sync.destination WHERE id = 'meta'
+       ON CONFLICT (destination_no) DO UPDATE SET epoch = excluded.epoch, position = excluded.position`,
+      [epoch, position],
+    )
+  /** What the proof says, when the service has looked since. */
+  const proof = async () => {
+    const { asked } = rig.world
+    await until('the service to look again', async () => rig.world.asked > asked + 1)
+    return { ...(await rig.call('GET', `/v1/privacy/erasures/${id}/proof`)).body, told: rig.world.completed.has(id) }
+  }
+  rig.world.erasures.set(id, {
+    id,
+    customerNo: 9,
+    requestedAt: '2026-11-20T10:00:00.000Z',
+    purged: PURGED,
+    suppressedAt: { epoch: 'now', position: '900:7' },
+  })
+  // Nobody holds the person, but a connector that has not heard of it may be about to send them.
+  expect(await proof()).toMatchObject({ complete: false, waitingFor: ['meta'], audiences: [], told: false })
+  await read('now', '900:6')
+  expect(await proof()).toMatchObject({ complete: false, waitingFor: ['meta'], told: false })
+  await read('before the restore', '1000:0')
+  expect(await proof()).toMatchObject({ complete: false, waitingFor: ['meta'], told: false })
+  await hold()
+  await read('now', '900:7')
+  expect(await proof()).toMatchObject({ complete: false, waitingFor: [], audiences: [{ state: 'pending' }], told: false })
+  await rig.database.admin('DELETE FROM sync.ledger WHERE customer_no = 9')
+  expect(await proof()).toMatchObject({ complete: true, waitingFor: [], told: true })
+})
+
+test('whoever has a proof finds the key of its signature without a credential, and no other service’s', async () => {
+  const response = await fetch(`${rig.url}/v1/privacy/keys`)
+  expect(response.status).toBe(200)
+  const { keys } = (await response.json()) as { keys: (JsonWebKey & { kid: string })[] }
+  expect(keys).toEqual([{ kty: 'OKP', crv: 'Ed25519', x: expect.any(String), alg: 'EdDSA', use: 'sig', kid: expect.stringMatching(/^audiences:/) }])
+  const { body } = await rig.call('GET', `/v1/privacy/erasures/${ERASURE}/proof`)
+  const [key] = keys
+  expect(key && read(body.jws, key)).toMatchObject({ header: { kid: key?.kid }, payload: { erasureId: ERASURE } })
 })
 
 test('it needs the scope of erasures, and an erasure of the tenant’s own', async () => {

@@ -26,6 +26,9 @@ export interface World {
   explained: Map<number, Record<string, unknown>>
   /** Erasures by their public id. */
   erasures: Map<string, Record<string, unknown>>
+  /** Erasures that the service said are complete, and how often it asked which are not. */
+  completed: Set<string>
+  asked: number
 }
 
 export interface Answer {
@@ -37,6 +40,7 @@ export interface Answer {
 export interface Rig {
   readonly database: TestDatabase
   readonly db: Database
+  readonly url: string
   readonly tenantId: string
   readonly world: World
   call(
@@ -61,7 +65,16 @@ export interface Rig {
 export async function startRig(): Promise<Rig> {
   const database = await testDatabase()
   const tokens = await generateServiceTokens(['audiences', 'behavior-export', 'connections', 'gateway'])
-  const world: World = { behaviors: new Map(), accounts: new Map(), rows: new Map(), customers: new Map(), explained: new Map(), erasures: new Map() }
+  const world: World = {
+    behaviors: new Map(),
+    accounts: new Map(),
+    rows: new Map(),
+    customers: new Map(),
+    explained: new Map(),
+    erasures: new Map(),
+    completed: new Set(),
+    asked: 0,
+  }
   const tenantId = newUuid()
 
   const feed = await buildApp({ name: 'behavior-export', log, tokens: tokens['behavior-export'] })
@@ -104,6 +117,15 @@ export async function startRig(): Promise<Rig> {
     if (!found) throw new AppError('not_found', 'No such erasure.')
     return found
   })
+  feed.get('/internal/v1/pending-erasures', async () => {
+    world.asked += 1
+    const pending = [...world.erasures].filter(([id]) => !world.completed.has(id))
+    return { erasures: pending.map(([, erasure]) => ({ tenantId, ...erasure })), done: true }
+  })
+  feed.post('/internal/v1/erasures/complete', async (request) => {
+    for (const id of (request.body as { ids: string[] }).ids) world.completed.add(id)
+    return {}
+  })
   feed.post('/internal/v1/customers/resolve', async (request) => {
     const { customerIds = [], numbers = [] } = request.body as { customerIds?: string[]; numbers?: number[] }
     const all = [...world.customers].map(([customerId, no]) => ({ customerId, no }))
@@ -126,7 +148,15 @@ export async function startRig(): Promise<Rig> {
     },
   } as unknown as Transport
   const running = await start(
-    { DATABASE_URL: database.url('audiences'), HOST: '127.0.0.1', PORT: 0, BEHAVIOR_EXPORT_URL: feedUrl, CONNECTIONS_URL: connectionsUrl, SIZE_CHECK_MS: 20 },
+    {
+      DATABASE_URL: database.url('audiences'),
+      HOST: '127.0.0.1',
+      PORT: 0,
+      BEHAVIOR_EXPORT_URL: feedUrl,
+      CONNECTIONS_URL: connectionsUrl,
+      SIZE_CHECK_MS: 20,
+      ERASURE_CHECK_MS: 20,
+    },
     { log, transport, tokens: tokens.audiences },
   )
   const db = database.as('audiences')
@@ -134,6 +164,7 @@ export async function startRig(): Promise<Rig> {
   const rig: Rig = {
     database,
     db,
+    url: running.url,
     tenantId,
     world,
     async call(method, path, body, options = {}) {

@@ -136,7 +136,12 @@ export const suppressionLog = pgTable(
     purposes: smallint().notNull(),
     reason: text().notNull(),
   },
-  (t) => [index('suppression_log_order').on(t.xid, t.seq), index('suppression_log_tenant').on(t.tenantId)],
+  (t) => [
+    index('suppression_log_order').on(t.xid, t.seq),
+    index('suppression_log_tenant').on(t.tenantId),
+    // How far a connector must have read before an erasure can be complete.
+    index('suppression_log_erased').on(t.customerNo).where(sql`reason = 'erased'`),
+  ],
 )
 
 /**
@@ -197,8 +202,14 @@ export const erasure = pgTable(
     customerNo: bigint('customer_no', { mode: 'number' }),
     status: text().notNull(),
     requestedAt: at('requested_at').notNull(),
+    /** When audiences could prove it for every destination; at once for somebody nobody knew. */
+    completedAt: at('completed_at'),
     /** Rows purged here, by table. */
     purged: jsonb().notNull(),
   },
-  (t) => [unique('erasure_subject').on(t.tenantNo, t.subject)],
+  (t) => [
+    unique('erasure_subject').on(t.tenantNo, t.subject),
+    // Those that are looked at again and again until they are complete; ids grow with time.
+    index('erasure_pending').on(t.id).where(sql`status = 'pending_destination'`),
+  ],
 )

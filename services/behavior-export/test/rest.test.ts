@@ -10,6 +10,7 @@ beforeAll(async () => {
 afterAll(() => s.stop())
 
 const AT = '2026-11-01T10:00:00Z'
+const NO_TENANT = '00000000-0000-0000-0000-000000000000'
 const members = () => `/v1/behaviors/${behaviorId}/members`
 
 describe('behaviors', () => {
@@ -219,8 +220,38 @@ describe('consent, health, erasure', () => {
     expect(left).toEqual([])
   })
 
+  test('an erasure is pending until audiences can prove it, tells where the log says so, and then says since when it is complete', async () => {
+    await s.ndjson('/v1/customers', [{ customerId: 'e_2', identifiers: { email: 'canary-second@example.com' }, occurredAt: AT }])
+    const { body: asked } = await s.call('POST', '/v1/privacy/erasures', { customerId: 'e_2' })
+    expect(asked).toMatchObject({ status: 'pending_destination', completedAt: null })
+    const pending = async (path = '') => (await s.call('GET', `/internal/v1/pending-erasures${path}`, undefined, { tenantId: NO_TENANT })).body
+    const { erasures, done } = await pending()
+    const mine = erasures.find(({ id }: { id: string }) => id === asked.id)
+    expect(done).toBe(true)
+    expect(mine).toMatchObject({ tenantId: s.tenant, customerNo: expect.any(Number), suppressedAt: { position: expect.stringMatching(/^[1-9]\d*:[1-9]\d*$/) } })
+    // The position is the log's own, and of its epoch.
+    const log = (await s.call('GET', '/internal/v1/suppressions', undefined, { tenantId: NO_TENANT })).body
+    expect(log.rows.find(({ customerNo }: { customerNo: number }) => customerNo === mine.customerNo).at).toBe(mine.suppressedAt.position)
+    expect(mine.suppressedAt.epoch).toBe(log.horizon.epoch)
+    expect((await pending(`?after=${asked.id}`)).erasures).toEqual([])
+
+    const complete = (tenantId: string) => s.call('POST', '/internal/v1/erasures/complete', { ids: [asked.id] }, { tenantId })
+    expect((await complete(await s.newTenant())).status).toBe(200) // another tenant's word changes nothing
+    expect((await s.call('GET', `/v1/privacy/erasures/${asked.id}`)).body).toEqual(asked)
+    await complete(s.tenant)
+    const then = { ...asked, status: 'completed', completedAt: new Date(s.clock.now).toISOString() }
+    s.clock.now += 60_000
+    await complete(s.tenant) // said twice, the first time stands
+    expect((await s.call('GET', `/v1/privacy/erasures/${asked.id}`)).body).toEqual(then)
+    expect((await s.call('POST', '/v1/privacy/erasures', { customerId: 'e_2' })).body).toEqual(then)
+    expect((await pending()).erasures.map(({ id }: { id: string }) => id)).not.toContain(asked.id)
+  })
+
   test('the erasure of somebody we never knew is complete, and keeps them out', async () => {
-    expect(await s.call('POST', '/v1/privacy/erasures', { customerId: 'never' })).toMatchObject({ status: 202, body: { status: 'completed' } })
+    expect(await s.call('POST', '/v1/privacy/erasures', { customerId: 'never' })).toMatchObject({
+      status: 202,
+      body: { status: 'completed', completedAt: expect.any(String) },
+    })
     expect((await s.ndjson(members(), [{ customerId: 'never', member: true, occurredAt: AT }])).body).toMatchObject({
       rejected: 1,
       errors: [{ code: 'erased' }],

@@ -123,8 +123,11 @@ export const NewErasure = z.strictObject({ customerId: CustomerId })
 export const Erasure = z
   .object({
     id: zId('erasure'),
-    status: z.enum(['pending_destination', 'completed']).meta({ description: 'pending until every destination has confirmed the removal' }),
+    status: z
+      .enum(['pending_destination', 'completed'])
+      .meta({ description: 'pending until every destination has applied the removal: until its proof is complete' }),
     requestedAt: time,
+    completedAt: time.nullable().meta({ description: 'when that was known, here and at every destination' }),
     purged: z.record(z.string(), z.int()).meta({ description: 'rows removed here, by kind' }),
   })
   .meta({ id: 'Erasure' })

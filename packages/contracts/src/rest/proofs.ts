@@ -26,6 +26,7 @@ export const ErasureProof = z
     issuedAt: time,
     complete: z.boolean().meta({ description: 'nobody holds anything of the person any more, as far as we were told' }),
     purged: z.record(z.string(), z.int()).meta({ description: 'rows removed here, by kind' }),
+    waitingFor: z.array(z.string()).meta({ description: 'destinations whose connector has not heard of it yet' }),
     audiences: z.array(
       z.object({
         audienceId: zId('audience'),
@@ -40,3 +41,9 @@ export const ErasureProof = z
   })
   .meta({ id: 'ErasureProof' })
 export type ErasureProof = z.infer<typeof ErasureProof>
+
+/** RFC 7517. Whoever has a proof can check it without a credential. */
+export const ProofKeys = z
+  .object({ keys: z.array(z.looseObject({ kty: z.string(), kid: z.string().meta({ description: 'as in the header of a signature' }) })) })
+  .meta({ id: 'ProofKeys' })
+export type ProofKeys = z.infer<typeof ProofKeys>

@@ -2,23 +2,17 @@
  * Erasure (RELIABILITY.md §4.7): suppressed and purged here in one transaction. What stays is the customer's number, without
  * anything that says who it was, because removals at the destinations go by it, and keyed hashes: of the id, so that the next
  * delivery does not bring the person back, and of identifiers, so that they are withheld of others who carry them (SYNC.md C2). What proves it at the destinations is audiences': an erasure of somebody who may have
- * been sent stays `pending_destination`.
+ * been sent is `pending_destination` until audiences says that it is proven (`erasures.ts`).
  */
 import { newUuid } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { announceBehaviors, suppress } from '../announce.ts'
+import { ERASURE_COLUMNS, type ErasureRow } from '../erasures.ts'
 import type { Tenant } from '../tenants.ts'
 import { lockCustomers, storeCustomers } from './customer-rows.ts'
 import { stateOf } from './customers.ts'
 import { ALL_PURPOSES, shareOut, withSharers } from './sharing.ts'
 import { addStubs, subjectOf } from './stubs.ts'
-
-export interface ErasureRow {
-  readonly id: string
-  readonly status: 'pending_destination' | 'completed'
-  readonly requested_at: Date
-  readonly purged: Record<string, number>
-}
 
 /** Harmless twice: the second answers the first's erasure. */
 export async function eraseCustomer(tx: Tx, tenant: Tenant, customerId: string, now: Date): Promise<ErasureRow> {
@@ -56,7 +50,7 @@ export async function eraseCustomer(tx: Tx, tenant: Tenant, customerId: string, 
     await announceBehaviors(tx, tenant, changes)
   } else await tx.query('DELETE FROM customer WHERE no = $1', [row.no]) // the stub was ours: nobody can have been sent
   const { rows } = await tx.query<ErasureRow>(
-    'INSERT INTO erasure (id, tenant_no, subject, customer_no, status, requested_at, purged) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id, status, requested_at, purged',
+    `INSERT INTO erasure (id, tenant_no, subject, customer_no, status, requested_at, completed_at, purged) VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING ${ERASURE_COLUMNS}`,
     [
       newUuid(),
       tenant.no,
@@ -64,6 +58,7 @@ export async function eraseCustomer(tx: Tx, tenant: Tenant, customerId: string, 
       known ? row.no : null,
       known ? 'pending_destination' : 'completed',
       now,
+      known ? null : now,
       { customers: known ? 1 : 0, memberships: left.length },
     ],
   )
@@ -71,10 +66,7 @@ export async function eraseCustomer(tx: Tx, tenant: Tenant, customerId: string, 
 }
 
 async function findErasure(tx: Tx, tenant: Tenant, subject: Buffer): Promise<ErasureRow> {
-  const { rows } = await tx.query<ErasureRow>('SELECT id, status, requested_at, purged FROM erasure WHERE tenant_no = $1 AND subject = $2', [
-    tenant.no,
-    subject,
-  ])
+  const { rows } = await tx.query<ErasureRow>(`SELECT ${ERASURE_COLUMNS} FROM erasure WHERE tenant_no = $1 AND subject = $2`, [tenant.no, subject])
   if (!rows[0]) throw new Error('A customer could neither be locked nor was erased.')
   return rows[0]
 }
