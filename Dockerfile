@@ -27,8 +27,9 @@ RUN --mount=type=cache,id=pnpm,target=/pnpm/store \
 
 FROM node:24-bookworm-slim AS service
 ARG SERVICE
-# Services listen on loopback unless told otherwise; in a container that would be nobody.
-ENV NODE_ENV=production NODE_OPTIONS=--enable-source-maps HOST=0.0.0.0 PROBE=/livez OTEL_SERVICE_NAME=${SERVICE}
+# Services listen on loopback unless told otherwise; in a container that would be nobody. With the young generation that Node
+# chooses for itself, a page's buffers stay in memory long after their use.
+ENV NODE_ENV=production NODE_OPTIONS="--enable-source-maps --max-semi-space-size=8" HOST=0.0.0.0 PROBE=/livez OTEL_SERVICE_NAME=${SERVICE}
 WORKDIR /app
 COPY --from=packed /out ./
 USER 10001:10001

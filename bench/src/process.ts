@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '@audience-sync/infra/postgres/server'
 import { createServiceTokens, generateServiceKey, type ServiceTokens } from '@audience-sync/service/tokens'
@@ -26,9 +26,11 @@ export interface ProcessOptions {
   /** A path that answers 200 when it can work. */
   readonly ready?: string
   readonly nodeOptions?: readonly string[]
-  /** As in production: what `compile` made, without the compiler that Node else keeps in memory (200 MB). */
+  /** As in production: what `compile` made, with tracing, started as its image starts it (`Dockerfile`). */
   readonly compiled?: boolean
 }
+
+const AS_IN_ITS_IMAGE = ['--enable-source-maps', '--max-semi-space-size=8', '--import', '@audience-sync/service/register']
 
 /** `module`: the entry file as packages name it. */
 export async function startProcess(
@@ -39,9 +41,10 @@ export async function startProcess(
   const port = await freePort()
   const source = fileURLToPath(import.meta.resolve(module))
   const file = compiled ? source.replace('/src/', '/dist/').replace(/\.ts$/, '.js') : source
-  const execArgv = compiled ? [] : process.execArgv
+  const execArgv = compiled ? AS_IN_ITS_IMAGE : process.execArgv
   const { PATH = '', HOME = '' } = process.env
   const child = spawn(process.execPath, [...execArgv, ...nodeOptions, file], {
+    cwd: dirname(dirname(source)),
     env: { PATH, HOME, LOG_LEVEL: 'error', PORT: String(port), ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
