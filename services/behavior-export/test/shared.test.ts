@@ -1,12 +1,12 @@
 /** SYNC.md C2, the desired side: what somebody may not be sent for, nobody is sent for by an identifier that both carry. */
 import { RowsAnswer } from '@audience-sync/contracts/internal/feed'
-import { type Identifiers, purposes } from '@audience-sync/contracts/people'
+import { groupBit, type Identifiers, purposeBit, purposes } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
 import { sha256 } from '@audience-sync/destination-kit/normalise/digest'
 import { until } from '@audience-sync/testing/until'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals'
 import fc from 'fast-check'
-import { rowsAnswer } from '../src/feed/pages.ts'
+import { countEligible, rowsAnswer } from '../src/feed/pages.ts'
 import { eraseCustomer } from '../src/ingest/erase.ts'
 import { reassess } from '../src/reassess.ts'
 import { DENIED, type Fixture, fixture, GRANTED, T0 } from './fixture.ts'
@@ -27,6 +27,10 @@ const later = () => {
   at += 1
   return at
 }
+
+const [EMAIL, PHONE, NAME] = [groupBit('email'), groupBit('phone'), groupBit('name')]
+const eligible = async (purpose: (typeof purposes)[number], groups: number, behaviorNo = f.behavior.no, atMost: number | null = null) =>
+  (await f.inTenant((tx) => countEligible(tx, behaviorNo, purposeBit(purpose), groups, atMost))).eligible
 
 let lines = 0
 const newPhone = () => {
@@ -149,6 +153,32 @@ describe('C2 an identifier that somebody shares with a person who may not be sen
   })
 })
 
+test('C2 whoever has nothing left that may be sent is not counted as eligible; another identifier, another address or another purpose counts', async () => {
+  const { no } = await f.behaviorOf('eligible')
+  const ids = ['left_phone', 'left_name', 'left_address', 'left_free']
+  await f.joins(
+    ids.map((id) => [id, true]),
+    no,
+  )
+  const phone = newPhone()
+  await f.stores([
+    f.person('left_out', later(), { identifiers: { phone, email: 'left_out@example.com' } }),
+    f.person('left_phone', later(), { identifiers: { phone } }),
+    f.person('left_name', later(), { identifiers: { phone, firstName: 'Ada', lastName: 'Lovelace' } }),
+    f.person('left_address', later(), { identifiers: { email: 'left_out@example.com', emails: ['left_address@example.com'] } }),
+    f.person('left_free', later(), { identifiers: { phone: newPhone() } }),
+  ])
+  expect(await eligible('ads', EMAIL | PHONE | NAME, no)).toBe(4)
+  await consent('left_out')
+  // Of those with a phone, one has another.
+  expect([await eligible('ads', PHONE, no), await eligible('ads', PHONE | NAME, no), await eligible('ads', EMAIL, no)]).toEqual([1, 2, 1])
+  expect([await eligible('ads', EMAIL | PHONE | NAME, no), await eligible('ads_ldu', EMAIL | PHONE | NAME, no)]).toEqual([3, 3])
+  expect(await eligible('crm', PHONE, no)).toBe(3)
+  expect(await eligible('ads', EMAIL | PHONE | NAME, no, 2)).toBe(2)
+  await consent('left_out', GRANTED)
+  expect(await eligible('ads', EMAIL | PHONE | NAME, no)).toBe(4)
+})
+
 test('C2 a replay writes no tag, no feed row and no customer', async () => {
   const phone = newPhone()
   await joins('replay_1', 'replay_2')
@@ -220,10 +250,17 @@ async function expectWithheldByDefinition(ids: readonly string[]) {
     asked.forEach((one, i) => {
       const verdict = verdicts[i]
       if (verdict?.verdict !== 'send') return
-      expect([verdict.groups, verdict.fingerprints]).toEqual(rows[i]?.slice(3))
+      expect([verdict.groups, verdict.fingerprints]).toEqual(rows[i]?.slice(3, 5))
       const free = one.tags.filter((tag) => !people.some(({ no, denies, tags }) => no !== one.no && denies & (1 << bit) && tags.includes(tag)))
       const { email, emails = [], phone } = verdict.identifiers
       expect(new Set([email, ...emails, phone].filter((value) => value !== undefined)).size).toBe(free.length)
+      // The feed says of which groups nothing is left: no address, no phone.
+      const gone = rows[i]?.[5 + bit] ?? 0
+      const has = (group: 'email' | 'phone') => ((rows[i]?.[3] ?? 0) & groupBit(group)) !== 0
+      expect([has('email') && (gone & EMAIL) === 0, has('phone') && (gone & PHONE) === 0]).toEqual([
+        email !== undefined || emails.length > 0,
+        phone !== undefined,
+      ])
     })
   }
 }
@@ -246,11 +283,21 @@ test('C2 property: whatever happens in whatever order, the fetch withholds what 
   )
   const ids = ['any_1', 'any_2', 'any_3', 'any_4']
   await joins(...ids)
+  const { no: counted } = await f.behaviorOf('counted')
+  await f.joins(
+    ids.map((id) => [id, true]),
+    counted,
+  )
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 5 }), async (steps) => {
       for (const inputs of steps) {
         await f.stores(inputs.map((input) => ({ ...input, at: later() })))
         await expectWithheldByDefinition(ids)
+        for (const purpose of purposes) {
+          const given = await Promise.all(ids.map((id) => sent(id, purpose)))
+          const left = given.filter((one) => typeof one === 'object' && (one.email ?? one.emails?.[0] ?? one.phone) !== undefined)
+          expect(await eligible(purpose, EMAIL | PHONE, counted)).toBe(left.length)
+        }
       }
     }),
     { numRuns: 25 },

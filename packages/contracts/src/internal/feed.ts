@@ -11,9 +11,16 @@ import { fieldNames, Transformations } from '../transformations.ts'
 
 export const Position = z.string().regex(/^\d{1,20}:\d{1,19}$/)
 
-/** `[customerNo, member 0|1, purposes bits, usable identifier-group bits, fingerprints base64 (8 bytes per set bit, in bit order)]` */
-export const FeedRow = z.tuple([z.int(), z.union([z.literal(0), z.literal(1)]), z.int(), z.int(), z.string()])
+/**
+ * `[customerNo, member 0|1, purposes bits, usable identifier-group bits, fingerprints base64 (8 bytes per set bit, in bit order)]`, and of
+ * the few of whom something is withheld, three more: per purpose, in their order, the bits of the groups of which nothing is left,
+ * because somebody else who carries the same may not be sent (SYNC.md C2).
+ */
+export const FeedRow = z.tuple([z.int(), z.union([z.literal(0), z.literal(1)]), z.int(), z.int(), z.string()], z.int())
 export type FeedRow = z.infer<typeof FeedRow>
+
+/** Groups that may be sent for a purpose (its bit). */
+export const groupsLeft = (row: FeedRow, purpose: number): number => row[3] & ~(row[5 + Math.log2(purpose)] ?? 0)
 
 /** The same snapshot for all of it. */
 export const Horizon = z.object({

@@ -19,6 +19,8 @@ const rows: Record<string, FeedRow | undefined> = {
   changed: [1, 1, ADS, EMAIL, piece(8).toString('base64')],
   'not allowed': [1, 1, purposeBit('crm'), EMAIL, FP],
   unusable: [1, 1, ADS, PHONE, FP],
+  withheld: [1, 1, ADS, EMAIL, FP, EMAIL, 0, 0],
+  'withheld for another purpose': [1, 1, ADS, EMAIL, FP, PHONE, EMAIL, EMAIL],
   left: [1, 0, ADS, EMAIL, FP],
   unheard: undefined,
 }
@@ -42,18 +44,18 @@ const ledgers: Record<string, Known | undefined> = {
 
 /** What is decided for each row of the feed, in the order of `rows`; by what the ledger says, and whether it was left to do. */
 const table: [string, boolean, string[]][] = [
-  ['unknown', false, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'nothing', 'nothing']],
-  ['unknown', true, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'nothing', 'nothing']],
-  ['there', false, ['unchanged', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['there', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['of an older choice', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['of an older normaliser', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['refused', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['refused', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['gone', false, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'nothing', 'nothing']],
-  ['gone', true, ['add', 'add', 'privacy', 'remove', 'remove', 'remove']],
-  ['not removed', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
-  ['not removed', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'remove']],
+  ['unknown', false, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'no_usable_identifier', 'add', 'nothing', 'nothing']],
+  ['unknown', true, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'no_usable_identifier', 'add', 'nothing', 'nothing']],
+  ['there', false, ['unchanged', 'replace', 'privacy', 'remove', 'remove', 'unchanged', 'remove', 'remove']],
+  ['there', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'replace', 'remove', 'remove']],
+  ['of an older choice', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'replace', 'remove', 'remove']],
+  ['of an older normaliser', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'replace', 'remove', 'remove']],
+  ['refused', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'replace', 'remove', 'remove']],
+  ['refused', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'replace', 'remove', 'remove']],
+  ['gone', false, ['add', 'add', 'consent_denied', 'no_usable_identifier', 'no_usable_identifier', 'add', 'nothing', 'nothing']],
+  ['gone', true, ['add', 'add', 'privacy', 'remove', 'remove', 'add', 'remove', 'remove']],
+  ['not removed', false, ['replace', 'replace', 'privacy', 'remove', 'remove', 'replace', 'remove', 'remove']],
+  ['not removed', true, ['replace', 'replace', 'privacy', 'remove', 'remove', 'replace', 'remove', 'remove']],
 ]
 const named = (decision: ReturnType<typeof decide>) =>
   decision.kind === 'suppressed' ? decision.reason : decision.kind === 'remove' && decision.privacy ? 'privacy' : decision.kind

@@ -2,7 +2,7 @@
  * What has to be said about one person: the pure heart of a run. `desired` is a row of the change feed, `known` our ledger,
  * `forced` whether an earlier run left this person to do (SYNC.md C3). Nothing here knows a destination or a person's data.
  */
-import type { FeedRow } from '@audience-sync/contracts/internal/feed'
+import { type FeedRow, groupsLeft } from '@audience-sync/contracts/internal/feed'
 import { groupBit, type IdentifierChoice, type Purpose, purposeBit, UNREAD_BIT } from '@audience-sync/contracts/people'
 import { groupsRead, groupsSendable, type Transformation } from '@audience-sync/contracts/transformations'
 
@@ -85,7 +85,7 @@ export function decide(desired: FeedRow | undefined, known: Known | undefined, f
   if (known?.state === 'open') return { kind: 'wait' }
   const [, member = 0, purposes = 0, groups = 0, fingerprints = ''] = desired ?? []
   const allowed = (purposes & choice.purpose) !== 0
-  const usable = (groups & choice.chosen) !== 0
+  const usable = desired !== undefined && (groupsLeft(desired, choice.purpose) & choice.chosen) !== 0
   const absent = !known || (known.last === 'remove' && known.state === 'done' && !forced)
   if (member && allowed && usable) {
     if (absent || (known.last === 'remove' && known.state === 'done')) return { kind: 'add' }

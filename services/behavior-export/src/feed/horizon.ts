@@ -34,10 +34,6 @@ export const HORIZON = `h AS MATERIALIZED (
   SELECT e.id::text AS epoch, pg_snapshot_xmin(s)::text AS xmin, pg_snapshot_xmax(s)::text AS xmax, e.oldest_xid || ':' || e.oldest_seq AS oldest, e.cluster = feed_home() AS at_home
   FROM feed_epoch e, pg_current_snapshot() s)`
 
-/** A row of the feed as JSON text, made by the database: pages go out as they come in. */
-export const FEED_ROW = (row: string) =>
-  `'[' || ${row}.customer_no || ',' || ${row}.member::int || ',' || ${row}.purposes || ',' || ${row}.groups || ',"' || translate(encode(${row}.fingerprints, 'base64'), E'\\n', '') || '"]'`
-
 /**
  * A join that looks each row up by its key. `OFFSET 0` keeps the planner from turning it round: right after a large load it
  * knows nothing of the table, and what it then makes of a plain join takes minutes instead of milliseconds.

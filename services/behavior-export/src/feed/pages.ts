@@ -1,6 +1,7 @@
 /** The pages that the other half reads: changes in committed order, members in order of their number, rows of certain customers. No personal data. */
 import type { Tx } from '@audience-sync/db/database'
-import { FEED_ROW, HORIZON, horizonOf, LOOKUP, type Position, positionBelow, readFeed } from './horizon.ts'
+import { HORIZON, horizonOf, LOOKUP, type Position, positionBelow, readFeed } from './horizon.ts'
+import { FEED_ROW, ROW_COLUMNS, WITHHELD_GROUPS } from './row.ts'
 
 interface Page {
   /** JSON rows, comma-separated; null: none. */
@@ -19,7 +20,7 @@ export interface ChangesQuery {
 
 /** How customers stand in a behavior, in this snapshot: a row for each of `from`, which has `customer_no`. */
 const AS_NOW = (from: string) => `(
-  SELECT f.*, coalesce(m.member, false) AS member, coalesce(c.purposes, 0) AS purposes, coalesce(c.groups, 0) AS groups, coalesce(c.fingerprints, '') AS fingerprints
+  SELECT f.*, coalesce(m.member, false) AS member, ${ROW_COLUMNS('c')}
   FROM ${from} AS f
   LEFT JOIN ${LOOKUP('membership', 'm', 'behavior_no = $1 AND customer_no = f.customer_no')} LEFT JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})`
 
@@ -55,7 +56,7 @@ export async function membersPage(tx: Tx, behaviorNo: number, afterCustomer: num
   const page = await readFeed<Page & { last: number | null }>(
     tx,
     `WITH ${HORIZON}, page AS MATERIALIZED (
-       SELECT m.customer_no, m.member, coalesce(c.purposes, 0) AS purposes, coalesce(c.groups, 0) AS groups, coalesce(c.fingerprints, '') AS fingerprints
+       SELECT m.customer_no, m.member, ${ROW_COLUMNS('c')}
        FROM (SELECT customer_no, member FROM membership WHERE behavior_no = $1 AND customer_no > $2 ORDER BY behavior_no, customer_no LIMIT $3) AS m
        LEFT JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')})
      SELECT h.*, (SELECT count(*) FROM page)::int AS count, (SELECT max(customer_no) FROM page) AS last,
@@ -76,7 +77,10 @@ export async function rowsAnswer(tx: Tx, behaviorNo: number, customers: readonly
   return json({ count: rows[0]?.count ?? 0 }, rows[0]?.rows ?? null)
 }
 
-/** People who are members, may be sent for a purpose (bit) and have one of the groups (bits). Stops counting at `atMost`. */
+/**
+ * People who are members, may be sent for a purpose (bit) and have one of the groups (bits) of which something is left that may be
+ * sent, whoever else carries it (SYNC.md C2). Stops counting at `atMost`.
+ */
 export async function countEligible(
   tx: Tx,
   behaviorNo: number,
@@ -88,7 +92,8 @@ export async function countEligible(
     `SELECT (SELECT count(*) FROM (SELECT FROM membership WHERE behavior_no = $1 AND member LIMIT $4) AS m)::int AS members,
        (SELECT count(*) FROM (
           SELECT FROM membership m JOIN ${LOOKUP('customer', 'c', 'no = m.customer_no')}
-          WHERE m.behavior_no = $1 AND m.member AND c.purposes & $2::smallint <> 0 AND c.groups & $3::smallint <> 0 LIMIT $4) AS e)::int AS eligible`,
+          WHERE m.behavior_no = $1 AND m.member AND c.purposes & $2::smallint <> 0 AND c.groups & $3::smallint <> 0
+            AND CASE WHEN c.withheld = '' THEN true ELSE c.groups & $3::smallint & ~${WITHHELD_GROUPS('c', '$2::smallint')} <> 0 END LIMIT $4) AS e)::int AS eligible`,
     [behaviorNo, purpose, groups, atMost],
   )
   return rows[0] ?? { members: 0, eligible: 0 }

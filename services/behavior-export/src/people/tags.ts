@@ -11,10 +11,11 @@ import { digitsOf, phone } from '@audience-sync/destination-kit/normalise/phone'
 import { homeOf } from '@audience-sync/destination-kit/usable'
 import type { Hmac } from './hmac.ts'
 
-const TAG_BYTES = 8
+export const TAG_BYTES = 8
 /** The place of a kind is stored in each tag: new ones go to the end, eight at most. */
-const kinds = ['email', 'phone', 'mobileAdId', 'externalId'] as const satisfies readonly IdentifierGroup[]
-const KIND_BITS = 0x07
+export const kinds = ['email', 'phone', 'mobileAdId', 'externalId'] as const satisfies readonly IdentifierGroup[]
+/** Of a tag's last byte: the place of its kind. */
+export const KIND_BITS = 0x07
 export type TagKind = (typeof kinds)[number]
 
 /** Of usable identifiers only. Each tag once, in hexadecimal, in order. */
