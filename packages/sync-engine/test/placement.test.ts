@@ -3,7 +3,8 @@ import { afterEach, expect, test } from '@jest/globals'
 import { TURN_CALLS } from '../src/pure/placement.ts'
 import type { LimiterClock } from '../src/store/limiter.ts'
 import { claim, type Lease } from '../src/worker/lease.ts'
-import { Behavior, makeWorld, type World } from './world.ts'
+import { Behavior } from './behavior.ts'
+import { makeWorld, type World } from './world.ts'
 
 let world: World
 afterEach(() => world.close())

@@ -1,7 +1,6 @@
 /** The adapter against the running twin: over HTTP, with a token that came through the whole consent. */
 import type { CallRecord, Context } from '@audience-sync/destination-kit/contract'
-import type { Failure } from '@audience-sync/destination-kit/failure'
-import { DestinationError } from '@audience-sync/destination-kit/failure'
+import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 import { guardedClient } from '@audience-sync/http/client'
 import { createMetaTwin, type MetaTwin } from '@audience-sync/twin-meta/twin'
 import { type Call, createGraph } from '../src/client.ts'

@@ -3,8 +3,7 @@
  * it passes over in silence, with no status at all. It keeps order. Its keys are plain text and its people are of the CRM's purpose.
  */
 import type { Accepted, Destination } from '@audience-sync/destination-kit/contract'
-import type { RowRejection } from '@audience-sync/destination-kit/failure'
-import { DestinationError } from '@audience-sync/destination-kit/failure'
+import { DestinationError, type RowRejection } from '@audience-sync/destination-kit/failure'
 import type { KeyDefinition, Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { email as plainEmail } from '@audience-sync/destination-kit/normalise/email'
 import { phone as plainPhone } from '@audience-sync/destination-kit/normalise/phone'

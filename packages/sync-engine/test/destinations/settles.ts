@@ -5,8 +5,7 @@
  * quota of the whole installation, reads apart from writes.
  */
 import type { Accepted, AcceptedBatch, Destination, FarAudience, Settled } from '@audience-sync/destination-kit/contract'
-import type { RowRejection } from '@audience-sync/destination-kit/failure'
-import { DestinationError } from '@audience-sync/destination-kit/failure'
+import { DestinationError, type RowRejection } from '@audience-sync/destination-kit/failure'
 import type { KeyDefinition, Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { readDigest, sha256 } from '@audience-sync/destination-kit/normalise/digest'
 import { email as plainEmail } from '@audience-sync/destination-kit/normalise/email'
