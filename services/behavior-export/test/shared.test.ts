@@ -255,7 +255,7 @@ async function expectWithheldByDefinition(ids: readonly string[]) {
       const { email, emails = [], phone } = verdict.identifiers
       expect(new Set([email, ...emails, phone].filter((value) => value !== undefined)).size).toBe(free.length)
       // The feed says of which groups nothing is left: no address, no phone.
-      const gone = rows[i]?.[5 + bit] ?? 0
+      const gone = Number(rows[i]?.[5 + bit] ?? 0)
       const has = (group: 'email' | 'phone') => ((rows[i]?.[3] ?? 0) & groupBit(group)) !== 0
       expect([has('email') && (gone & EMAIL) === 0, has('phone') && (gone & PHONE) === 0]).toEqual([
         email !== undefined || emails.length > 0,
