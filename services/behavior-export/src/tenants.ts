@@ -4,7 +4,7 @@ import type { Database, Tx } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { aad, dekIdOf, KEY_BYTES, openText, sealText } from '@audience-sync/vault/envelope'
-import { type Hmac, hmacSha256 } from './people/hmac.ts'
+import { type Hmac, hmacSha256 } from '@audience-sync/vault/hmac'
 
 export interface Tenant {
   readonly no: number

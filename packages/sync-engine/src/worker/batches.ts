@@ -19,7 +19,7 @@ import type { AudienceRow, BatchRow, RunRow } from '../store/rows.ts'
 import { readBatch } from '../store/rows.ts'
 import { forgetToSayAgain } from '../store/say-again.ts'
 import { recordTags } from '../store/tags.ts'
-import { type Job, tagKeyOf } from './job.ts'
+import { type Job, taggingOf } from './job.ts'
 
 /** A batch as it is worked on: its row, and the people in it. */
 export interface OpenBatch {
@@ -65,8 +65,8 @@ export async function storeBatch(
     fingerprint: fingerprint ?? 0,
     held: seal(encodeHeld(keys, heldAfter), heldOf(audience.no, customerNo)),
   }))
-  const tagKey = await tagKeyOf(job)
-  const tagged = packed.operation === 'add' ? people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagKey, keys, sets) })) : []
+  const tagging = await taggingOf(job)
+  const tagged = packed.operation === 'add' ? people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })) : []
   const row = await job.lease.fenced(run.no, async (tx) => {
     const no = await insertBatch(tx, job, run, {
       operation: packed.operation,

@@ -16,6 +16,7 @@ import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { AppError } from '@audience-sync/errors/app-error'
 import { publish } from '@audience-sync/events/outbox'
 import { traceId } from '@audience-sync/service/otel'
+import { type Hmac, hmacSha256 } from '@audience-sync/vault/hmac'
 import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 import { BACKOFF_CAP_MS } from '../options.ts'
 import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
@@ -48,8 +49,8 @@ export interface Job extends Omit<Speaker, 'audience'> {
   readonly config: SendConfig
   readonly choice: Choice
   readonly versions: Versions
-  /** Opened with its first use. */
-  tagKey?: Buffer
+  /** Made with its first use. */
+  tagging?: Hmac
   /** Whose removal for privacy was refused because of the size it would leave: removed from the whole account next (R7). */
   tooSmall?: number[]
   /** Of a far audience that we have left: what becomes of its calls is kept apart (`former.ts`). */
@@ -85,13 +86,13 @@ export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exc
 
 const TAG_KEY_BYTES = 32
 
-/** The key of the audience's identifier tags, made with its first use (C2). */
-export async function tagKeyOf(job: Job): Promise<Buffer> {
-  if (job.tagKey) return job.tagKey
+/** What makes the audience's identifier tags; its key is made with its first use (C2). */
+export async function taggingOf(job: Job): Promise<Hmac> {
+  if (job.tagging) return job.tagging
   const { engine, audience, lease } = job
   const of = ['tags', String(audience.no)]
   const seal = await engine.sealer.sealing(audience.tenantId, 1)
-  job.tagKey = await lease.fenced(null, async (tx) => {
+  const key = await lease.fenced(null, async (tx) => {
     const { rows } = await tx.query<{ key: Buffer }>('UPDATE audience SET tag_key = coalesce(tag_key, $2) WHERE no = $1 RETURNING tag_key AS key', [
       audience.no,
       seal(randomBytes(TAG_KEY_BYTES), of),
@@ -99,7 +100,8 @@ export async function tagKeyOf(job: Job): Promise<Buffer> {
     if (!rows[0]) throw new Error(`Audience ${audience.no} is not visible to this role.`)
     return engine.sealer.opening(tx, audience.tenantId)(rows[0].key, of)
   })
-  return job.tagKey
+  job.tagging = hmacSha256(key)
+  return job.tagging
 }
 
 /** A token, or the state that the run waits in until there is one. */

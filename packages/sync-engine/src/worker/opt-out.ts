@@ -12,6 +12,7 @@ import { createHash } from 'node:crypto'
 import type { Grant } from '@audience-sync/contracts/internal/grants'
 import type { Tx } from '@audience-sync/db/database'
 import type { KeySet } from '@audience-sync/destination-kit/contract'
+import { hmacSha256 } from '@audience-sync/vault/hmac'
 import { decodeHeld, type HeldSet, planRemoval } from '../pure/held.ts'
 import { type Packed, Packer, type Part } from '../pure/packer.ts'
 import { tagsOf } from '../pure/tags.ts'
@@ -226,8 +227,8 @@ export async function leaveSharersElsewhere(
   )
   const open = engine.sealer.opening(tx, audience.tenantId)
   for (const { no, tagKey, ...scope } of rows) {
-    const key = await open(tagKey, ['tags', String(no)])
-    await leaveSharersToSayAgain(tx, { audienceNo: no, ...scope }, batchNo, tagsOf(key, engine.destination.manifest.keys, sets))
+    const tagging = hmacSha256(await open(tagKey, ['tags', String(no)]))
+    await leaveSharersToSayAgain(tx, { audienceNo: no, ...scope }, batchNo, tagsOf(tagging, engine.destination.manifest.keys, sets))
     // They leave there, too, and that audience says so itself.
     await tx.query(
       `DELETE FROM say_again s USING todo t WHERE s.audience_no = $1 AND s.customer_no = ANY($2) AND s.after_batch = $3

@@ -20,7 +20,7 @@ import { closeBatch, digestOf, dropPeople, type OpenBatch, requestOf, tombstoned
 import { bisect, type Refused } from './bisect.ts'
 import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
-import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, tagKeyOf, takeQuota } from './job.ts'
+import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, taggingOf, takeQuota } from './job.ts'
 import { leaveSharersElsewhere, mayRemoveEverywhere } from './opt-out.ts'
 import { beforeReplacing, finishedBefore, refuseReplacing } from './replacement-call.ts'
 import { holdUntilLarger, tryShrinkingAgain } from './too-small.ts'
@@ -99,7 +99,7 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     if (person) refused.set(person.customerNo, { customerNo: person.customerNo, code, platform })
   }
   const taken = row.operation === 'remove' ? people.flatMap(({ sets }) => sets) : []
-  const tags = tagsOf(await tagKeyOf(job), job.engine.destination.manifest.keys, taken)
+  const tags = tagsOf(await taggingOf(job), job.engine.destination.manifest.keys, taken)
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, row.no)
     await rejectPeople(tx, job, run, batch, [...refused.values()])

@@ -1,8 +1,8 @@
 import { groupBit, UNREAD_BIT } from '@audience-sync/contracts/people'
+import { hmacSha256 } from '@audience-sync/vault/hmac'
 import { expect, test } from '@jest/globals'
 import { NO_CONSENT } from './consent.ts'
 import { type Fingerprinted, fingerprintsOf, presentGroups, withConsent } from './fingerprint.ts'
-import { hmacSha256 } from './hmac.ts'
 
 const key = hmacSha256(Buffer.alloc(32, 1))
 const ann: Fingerprinted = { identifiers: { email: 'ann@example.com', phone: '+14155550100', city: ' ' }, value: 12.5, consent: NO_CONSENT }

@@ -3,7 +3,7 @@
  * tenant's own, so equal people of two tenants look different. Groups that cannot be used have no bit and no bytes.
  */
 import { type Consent, groupBit, type IdentifierGroup, type Identifiers, identifierGroups, UNREAD_BIT } from '@audience-sync/contracts/people'
-import type { Hmac } from './hmac.ts'
+import type { Hmac } from '@audience-sync/vault/hmac'
 
 export const FINGERPRINT_BYTES = 8
 

@@ -9,7 +9,7 @@ import { email } from '@audience-sync/destination-kit/normalise/email'
 import { externalId, mobileAdId } from '@audience-sync/destination-kit/normalise/ids'
 import { digitsOf, phone } from '@audience-sync/destination-kit/normalise/phone'
 import { homeOf } from '@audience-sync/destination-kit/usable'
-import type { Hmac } from './hmac.ts'
+import type { Hmac } from '@audience-sync/vault/hmac'
 
 export const TAG_BYTES = 8
 /** The place of a kind is stored in each tag: new ones go to the end, eight at most. */

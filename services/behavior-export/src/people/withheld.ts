@@ -4,8 +4,8 @@
  * reads the feed looks again, and the fetch leaves the identifier out. Pure.
  */
 import { groupBit, type Identifiers } from '@audience-sync/contracts/people'
+import type { Hmac } from '@audience-sync/vault/hmac'
 import { FINGERPRINT_BYTES } from './fingerprint.ts'
-import type { Hmac } from './hmac.ts'
 import { emailTag, kindOf, type TagKind } from './tags.ts'
 
 /** Purpose bits by tag; tags that are not withheld are not in it. */

@@ -11,6 +11,12 @@ test('is the HMAC of the standard library', () => {
   }
 })
 
+test('texts of any length leave nothing for the next', () => {
+  const key = randomBytes(32)
+  const hmac = hmacSha256(key)
+  for (const text of ['short', 'ä'.repeat(5_000), 'x'.repeat(600), '', 'short']) expect(hmac(text)).toEqual(createHmac('sha256', key).update(text).digest())
+})
+
 test('a key longer than a block is refused', () => {
   expect(() => hmacSha256(randomBytes(65))).toThrow(RangeError)
 })
