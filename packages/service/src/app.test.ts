@@ -195,6 +195,12 @@ describe('a route', () => {
       expect((await app.inject({ url: '/v1/things/1', headers })).statusCode).toBe(401)
   })
 
+  test('that is public answers under the request id that the gateway gave it, and under no other text', async () => {
+    const ask = (id: string) => app.inject({ url: '/v1/callback', headers: { 'x-request-id': id } })
+    expect((await ask(REQUEST)).headers['x-request-id']).toBe(REQUEST)
+    expect((await ask('canary@example.com')).headers['x-request-id']).toMatch(/^req_[0-9a-f-]{36}$/)
+  })
+
   test('that is public needs none', async () => {
     expect((await app.inject({ url: '/v1/callback' })).json()).toEqual({ auth: null })
   })

@@ -40,7 +40,7 @@ export function requireScopes(app: FastifyInstance, tokens: ServiceTokens): void
     try {
       await admit(request, tokens)
     } finally {
-      // Not before: a request id counts only when it comes in a verified token.
+      // Not before: where a route needs a credential, a request id counts only beside a verified token.
       request.log = request.log.child({ requestId: request.id })
       reply.log = request.log
     }
@@ -55,7 +55,10 @@ async function admit(request: FastifyRequest, tokens: ServiceTokens): Promise<vo
     return
   }
   const scope = scopeOf(request.routeOptions.url ?? '', request.routeOptions.config)
-  if (scope === undefined) return
+  if (scope === undefined) {
+    request.id = idBeside(request) ?? request.id // nobody vouches for a caller here: what the gateway called the request, for the answer and the log
+    return
+  }
   const verified = await tokens.verify(bearer(request))
   const auth = { ...verified, requestId: verified.requestId ?? idBeside(request) }
   request.id = auth.requestId ?? request.id

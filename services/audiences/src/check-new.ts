@@ -71,7 +71,7 @@ const UNCHOSEN: readonly IdentifierChoice[] = ['email', 'phone']
 /** `strict`: words that the platform may flag are refused, not only shown. */
 export async function checkNew(peers: Peers, destinations: Destinations, tenantId: string, asked: NewAudience, strict: boolean): Promise<CheckedAudience> {
   const manifest = destinations.get(asked.destination)?.manifest
-  if (!manifest) throw invalid('destination', `one of ${[...destinations.keys()].join(', ')}`)
+  if (!manifest) throw new AppError('destination_unknown', `There is no destination "${asked.destination}"; one of: ${[...destinations.keys()].join(', ')}.`)
   const settings = parseSettings(manifest, asked.settings)
   const identifiers = chosenIdentifiers(manifest, asked) ?? [...UNCHOSEN]
   const minimumSize = asked.minimumSize ?? manifest.minimumSize

@@ -24,10 +24,10 @@ export function withMinimums(destinations: readonly Destination[], sizes: Readon
   return destinations.map((one) => ({ ...one, manifest: { ...one.manifest, minimumSize: sizes[one.manifest.id] ?? one.manifest.minimumSize } }))
 }
 
-/** Of a path: throws `destination_unknown`. */
+/** Of a path: throws `not_found`. */
 export function destinationAt(destinations: Destinations, id: string): Destination {
   const found = destinations.get(id)
-  if (!found) throw new AppError('destination_unknown', `There is no destination "${id}".`)
+  if (!found) throw new AppError('not_found', `There is no destination "${id}".`)
   return found
 }
 

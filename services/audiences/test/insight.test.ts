@@ -40,7 +40,7 @@ describe('the catalogue', () => {
       state: expect.any(String),
       text: expect.any(String),
     })
-    expect(await rig.call('GET', '/v1/destinations/tiktok')).toMatchObject({ status: 404, body: { code: 'destination_unknown' } })
+    expect(await rig.call('GET', '/v1/destinations/tiktok')).toMatchObject({ status: 404, body: { code: 'not_found' } })
   })
 
   test('errors are listed with title and solution', async () => {

@@ -5,11 +5,11 @@ import { type Database, orm } from '@audience-sync/db/database'
 import type { ConnectAdapter, CredentialCheck } from '@audience-sync/destination-kit/connect-contract'
 import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { AppError } from '@audience-sync/errors/app-error'
-import { type Code, catalogue } from '@audience-sync/errors/catalogue'
+import { type Code, catalogue, isCode } from '@audience-sync/errors/catalogue'
 import { and, eq } from 'drizzle-orm'
 import { type AccountRow, listAccounts } from './account-rows.ts'
 import type { AccountSync } from './account-sync.ts'
-import { findConnection, lockConnection, setStatus, type Why } from './connection-rows.ts'
+import { type ConnectionRow, findConnection, lockConnection, setStatus, type Why } from './connection-rows.ts'
 import { readCredential } from './credential-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
 import { seenIn } from './flow.ts'
@@ -92,7 +92,7 @@ export function createChecker({ db, vault, adapters, accounts, refresher }: Chec
       const { row, live } = await read(tenantId, connectionId)
       const checks: CheckItem[] = []
       if (!live || row.status !== 'active') {
-        checks.push(bad('token', row.status === 'revoked' ? 'connection_revoked' : 'connection_expired', row.statusDetail ?? 'The consent was not completed.'))
+        checks.push(bad(row.statusCode === 'permission_denied' ? 'permissions' : 'token', whyNot(row), row.statusDetail ?? 'The consent was not completed.'))
       } else {
         const answer = await ask(tenantId, connectionId, live).catch((error: unknown) => {
           if (!(error instanceof DestinationError)) throw error
@@ -114,6 +114,12 @@ export function createChecker({ db, vault, adapters, accounts, refresher }: Chec
     },
   }
 }
+
+const UNFINISHED: Partial<Record<ConnectionRow['status'], Code>> = { pending: 'authorization_pending', revoked: 'connection_revoked' }
+
+/** Of a connection without a token that works: what its status says. */
+const whyNot = ({ status, statusCode }: ConnectionRow): Code =>
+  statusCode !== null && isCode(statusCode) ? statusCode : (UNFINISHED[status] ?? 'connection_expired')
 
 const lacking = (scopes: readonly string[]): Why => ({ code: 'permission_denied', detail: `Not granted: ${scopes.join(', ')}.` })
 

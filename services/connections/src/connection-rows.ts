@@ -37,6 +37,20 @@ export async function lockConnection(tx: Tx, tenantId: string, id: string): Prom
   return row
 }
 
+/**
+ * Whether a connection that works rests on this connection's person, itself included while it is not deleted. A platform revokes
+ * the whole consent of a person, whichever of their tokens is named: not while this says yes. `subject` where the row has it not yet.
+ */
+export async function isConsentInUse(tx: Tx, tenantId: string, id: string, subject: string | null = null): Promise<boolean> {
+  const { rowCount } = await tx.query(
+    `SELECT 1 FROM connection this JOIN connection live ON live.tenant_id = this.tenant_id AND live.destination = this.destination
+       AND live.subject = coalesce($3, this.subject) AND live.deleted_at IS NULL AND live.status = 'active'
+     WHERE this.tenant_id = $1 AND this.id = $2 LIMIT 1`,
+    [tenantId, id, subject],
+  )
+  return Boolean(rowCount)
+}
+
 /** Moves a live connection to a status and announces it, once: a repeated call changes nothing and says nothing. */
 export async function setStatus(tx: Tx, tenantId: string, id: string, status: Status, why: Why | null): Promise<void> {
   const { rowCount } = await orm(tx)

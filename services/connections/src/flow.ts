@@ -15,7 +15,7 @@ import { AppError } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
 import { and, count, eq, isNull, sql } from 'drizzle-orm'
 import type { AccountSync } from './account-sync.ts'
-import { findConnection, lockConnection, setStatus, type Why, withPlatform } from './connection-rows.ts'
+import { findConnection, isConsentInUse, lockConnection, setStatus, type Why, withPlatform } from './connection-rows.ts'
 import { putCredential } from './credential-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
 import { consumeState, makeState, type UsedState } from './oauth-states.ts'
@@ -74,19 +74,21 @@ export function createFlow({ db, vault, adapters, accounts, authorizeUrl, redire
     throw new AppError('validation_failed', detail, { extra: { errors: [{ in: 'body', path: 'login', message: detail }] } })
   }
 
-  async function obtain(
-    adapter: ConnectAdapter,
-    { redirectUri: uri }: UsedState,
-    { code, error }: Callback,
-  ): Promise<{ fresh: Credential; check: CredentialCheck }> {
+  async function obtain(adapter: ConnectAdapter, used: UsedState, { code, error }: Callback): Promise<{ fresh: Credential; check: CredentialCheck }> {
     if (error === 'access_denied') throw new Refused({ code: 'authorization_denied', detail: 'The user did not allow the access.' })
     if (error !== undefined || !code) throw new Refused({ code: 'authorization_failed', detail: 'The platform came back without a code.' })
-    const fresh = await adapter.exchange(code, uri)
+    const fresh = await adapter.exchange(code, used.redirectUri)
     const check = await adapter.check(fresh.accessToken)
     if (check.valid && check.missingScopes.length === 0) return { fresh, check }
-    await adapter.revoke(fresh.accessToken).catch((cause: Error) => log.warn({ err: cause }, 'an insufficient token could not be revoked'))
+    await dropToken(adapter, used, fresh, check).catch((cause: Error) => log.warn({ err: cause }, 'an insufficient token could not be revoked'))
     if (!check.valid) throw new Refused({ code: 'authorization_failed', detail: 'The platform calls its own fresh token invalid.' })
     throw new Refused({ code: 'permission_denied', detail: `Not granted: ${check.missingScopes.join(', ')}.` })
+  }
+
+  /** A token that nobody will use is revoked, unless a connection that works would end with it. */
+  async function dropToken(adapter: ConnectAdapter, { tenantId, connectionId }: UsedState, fresh: Credential, { subject }: CredentialCheck): Promise<void> {
+    const inUse = await db.tenant(tenantId, (tx) => isConsentInUse(tx, tenantId, connectionId, subject))
+    if (!inUse) await adapter.revoke(fresh.accessToken)
   }
 
   /** The code for the browser. */
@@ -144,7 +146,7 @@ export function createFlow({ db, vault, adapters, accounts, authorizeUrl, redire
           return true
         })
         if (!stored) {
-          await adapter.revoke(fresh.accessToken) // deleted while the user was at the platform
+          await dropToken(adapter, used, fresh, check) // deleted while the user was at the platform
           throw new Refused({ code: 'connection_revoked', detail: 'The connection was deleted meanwhile.' })
         }
       } catch (error) {

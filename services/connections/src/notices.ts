@@ -22,7 +22,7 @@ import { forgetting } from './schema.ts'
 export type Form = Readonly<Record<string, string>>
 
 export interface Notices {
-  /** Answers how many connections ended. Throws `destination_unknown`, `notice_signature_invalid`. */
+  /** Answers how many connections ended. Throws `not_found`, `notice_signature_invalid`. */
   takenBack(destination: string, form: Form): Promise<number>
   /** The same, and the person is forgotten. Answers the code under which that can be read. */
   forget(destination: string, form: Form): Promise<string>
@@ -42,7 +42,7 @@ const hashOf = (code: string) => createHash('sha256').update(code).digest()
 export function createNotices({ db, adapters, log }: NoticesOptions): Notices {
   function read(destination: string, form: Form): Notice {
     const adapter = adapters.get(destination)
-    if (!adapter?.notice) throw new AppError('destination_unknown', `No notices of ${destination} are taken.`)
+    if (!adapter?.notice) throw new AppError('not_found', `No notices of ${destination} are taken.`)
     const notice = adapter.notice(form)
     if (notice) return notice
     log.error({ destination }, 'a notice came that the platform did not sign')

@@ -15,7 +15,7 @@ import type { PlatformAnswer } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
 import { sql } from 'drizzle-orm'
 import { alone, type LockSession } from './advisory-lock.ts'
-import { lockConnection, setStatus, withPlatform } from './connection-rows.ts'
+import { isConsentInUse, lockConnection, setStatus, withPlatform } from './connection-rows.ts'
 import { type CredentialRow, type CredentialState, casCredential, readCredential } from './credential-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
 
@@ -95,7 +95,9 @@ export function createRefresher({ db, vault, adapters, log, random = Math.random
       casCredential(tx, row, { ...sealed, kind, expiresAt, renewAt, version: row.version + 1, refreshStartedAt: null, refreshFailedAt: null }),
     )
     if (stored) return 'fresh'
-    // Deleted or connected anew meanwhile: nobody will ever use this one.
+    // Deleted or connected anew meanwhile: nobody will ever use this one. Where it was connected anew, revoking would end that as well.
+    const inUse = await session.tenant(row.tenantId, (tx) => isConsentInUse(tx, row.tenantId, row.connectionId))
+    if (inUse) return 'gone'
     await adapter
       .revoke(accessToken)
       .catch((error: Error) => log.warn({ err: error, connectionId: row.connectionId }, 'a superseded token could not be revoked'))

@@ -8,7 +8,7 @@ import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-cont
 import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { Logger } from '@audience-sync/service/log'
-import { announce, lockConnection } from './connection-rows.ts'
+import { announce, isConsentInUse, lockConnection } from './connection-rows.ts'
 import { destroyCredential, fenceCredential, readCredential } from './credential-rows.ts'
 import type { CredentialVault } from './credential-vault.ts'
 
@@ -48,17 +48,14 @@ export function createRemoval({ db, vault, adapters, log }: RemovalOptions): Rem
   /** Undefined where nothing is to be revoked at the platform. */
   const doomed = (tenantId: string, connectionId: string) =>
     db.tenant(tenantId, async (tx) => {
-      const { rows } = await tx.query<{ destination: string; hopeless: boolean; shared: boolean }>(
-        // A platform revokes the whole consent of a person: not while another connection of theirs rests on it.
-        `SELECT destination, deleted_at < now() - interval '${GIVE_UP}' AS hopeless, EXISTS (
-           SELECT 1 FROM connection other WHERE other.tenant_id = gone.tenant_id AND other.destination = gone.destination
-             AND other.subject = gone.subject AND other.id <> gone.id AND other.deleted_at IS NULL AND other.status = 'active') AS shared
-         FROM connection gone WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NOT NULL`,
+      const { rows } = await tx.query<{ destination: string; hopeless: boolean }>(
+        `SELECT destination, deleted_at < now() - interval '${GIVE_UP}' AS hopeless
+         FROM connection WHERE tenant_id = $1 AND id = $2 AND deleted_at IS NOT NULL`,
         [tenantId, connectionId],
       )
       const state = await readCredential(tx, tenantId, connectionId)
       const adapter = adapters.get(rows[0]?.destination ?? '')
-      if (!rows[0] || rows[0].hopeless || rows[0].shared || !state || !adapter) return undefined
+      if (!rows[0] || rows[0].hopeless || !state || !adapter || (await isConsentInUse(tx, tenantId, connectionId))) return undefined
       return { adapter, accessToken: (await vault.open(tx, state.row)).accessToken }
     })
 

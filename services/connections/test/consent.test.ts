@@ -160,6 +160,28 @@ describe('a consent that is not given', () => {
     expect((await h.call(tenant, 'GET', `/v1/connections/${connectionId}`)).body.status).toBe('active')
   })
 
+  test.each(['another connection', 'the connection itself'])('with a scope missing leaves %s of the same person alive', async (whose) => {
+    const tenant = newTenant()
+    const { connectionId, accountId } = await h.connect(tenant)
+    const { authorizeUrl } =
+      whose === 'another connection'
+        ? await begin(tenant)
+        : (await h.call(tenant, 'POST', `/v1/connections/${connectionId}/reconnect`, { returnUrl: RETURN_URL })).body
+    const before = h.far.revokedFamilies()
+    expect((await h.follow(h.far.consent(authorizeUrl, { scopes: ['accounts'] }))).location?.searchParams.get('code')).toBe('permission_denied')
+    expect(h.far.revokedFamilies()).toBe(before)
+    expect((await h.call(tenant, 'POST', `/internal/v1/accounts/${accountId}/grant`)).status).toBe(200)
+  })
+
+  test('shows in the check under its own code', async () => {
+    const tenant = newTenant()
+    const check = async (id: string) => (await h.call(tenant, 'POST', `/v1/connections/${id}/check`)).body.checks
+    const { id, authorizeUrl } = await begin(tenant)
+    expect(await check(id)).toMatchObject([{ check: 'token', ok: false, code: 'authorization_pending' }])
+    await h.follow(h.far.consent(authorizeUrl, { scopes: ['accounts'] }))
+    expect(await check(id)).toMatchObject([{ check: 'permissions', ok: false, code: 'permission_denied', detail: 'Not granted: audiences.' }])
+  })
+
   test('because the platform is down fails with a code that says so', async () => {
     const { authorizeUrl } = await begin(newTenant())
     const callback = h.far.consent(authorizeUrl)
@@ -175,7 +197,7 @@ describe('beginning a connection', () => {
 
   test.each([
     [{ ...body, returnUrl: 'https://evil.example.com/' }, 400, 'return_url_not_allowed'],
-    [{ ...body, destination: 'nowhere' }, 404, 'destination_unknown'],
+    [{ ...body, destination: 'nowhere' }, 422, 'destination_unknown'],
     [{ ...body, extra: 1 }, 400, 'validation_failed'],
     [{ destination: 'strict' }, 400, 'validation_failed'],
   ])('with %j answers %i %s', async (sent, status, code) => {

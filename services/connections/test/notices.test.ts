@@ -68,7 +68,7 @@ describe('a person takes their access back at the platform', () => {
   })
 
   test('of a destination that sends none, or JSON, it is refused', async () => {
-    expect((await h.post('/v1/oauth/other/deauthorize', notice('x'))).body.code).toBe('destination_unknown')
+    expect((await h.post('/v1/oauth/other/deauthorize', notice('x'))).body.code).toBe('not_found')
     expect((await h.call(newTenant(), 'POST', '/v1/oauth/strict/deauthorize', notice('x'))).body.code).toBe('unsupported_media_type')
   })
 

@@ -2,7 +2,7 @@
 import { entry } from './entry.ts'
 
 export const connections = {
-  destination_unknown: entry(404, 'No such destination', 'Use one of the ids that GET /v1/destinations lists.'),
+  destination_unknown: entry(422, 'No such destination', 'Use one of the ids that GET /v1/destinations lists.'),
   account_unknown: entry(422, 'No such account', 'Use the id of an account that GET /v1/accounts lists.'),
   account_not_selected: entry(409, 'The account is not selected for use', 'Select it with PUT /v1/connections/{id}/accounts.'),
   terms_not_signed: entry(
@@ -36,6 +36,11 @@ export const connections = {
     'Only the platform posts here; check the app’s secret in the configuration.',
   ),
   return_url_not_allowed: entry(400, 'The return URL is not on the list', 'Use a return URL that is configured for this installation.'),
+  authorization_pending: entry(
+    409,
+    'The consent is not completed',
+    'Send the user to the `authorizeUrl`; it is good for 10 minutes, POST /v1/connections/{id}/reconnect makes another.',
+  ),
   authorization_denied: entry(409, 'The consent was refused at the platform', 'Connect again and allow the access that is asked for.'),
   authorization_failed: entry(409, 'The platform did not complete the consent', 'Connect again; if it happens again, report the request id.'),
   too_many_connections: entry(409, 'The tenant has as many connections as it may', 'Delete connections that are not needed.'),
