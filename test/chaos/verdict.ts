@@ -1,17 +1,20 @@
 /**
  * Was anything lost, doubled or left lying? The stand-in's journal is the truth; what it took is replayed here.
  *
- * Three things are not counted by the API, and are recognised like this: an upload whose answer was lost is sent again byte for
+ * Five things are not counted by the API, and are recognised like this: an upload whose answer was lost is sent again byte for
  * byte, so its body was there before (a body carries its session's number, drawn anew for each batch) · a last word that is
  * said again after a takeover or an unknown outcome (SYNC.md C4, C16) is a batch of its own, marked `repeat` in the ledger's
- * tables, and changes nobody · everything else that changes nobody was said twice: that is a fault.
+ * tables, and changes nobody · while an addition of somebody may still be said again, what they had before may still land, so whoever
+ * changes meanwhile is removed by that, too (C12): beside the row that removes them goes one that changes nobody · whose
+ * addition was lost between the two halves of a replacement is removed by everything once more before it (C12), because the ledger
+ * names the last call only · everything else that changes nobody was said twice: that is a fault.
  */
 import { createHash } from 'node:crypto'
 import type { System } from '@audience-sync/testing/conductor'
 import type { Client, Json } from '@audience-sync/testing/conductor-client'
 import { consumerLag } from '@audience-sync/testing/kafka-lag'
 import { until } from '@audience-sync/testing/until'
-import { farRows, rowsOf, type Upload, uploads } from '../e2e/people.ts'
+import { farRows, rowOf, rowsOf, type Upload, uploads } from '../e2e/people.ts'
 import type { Plan } from './plan.ts'
 import type { Story } from './scenario.ts'
 
@@ -26,7 +29,9 @@ export interface Verdict {
   readonly repeatedUploads: number
   /** Rows of last words that were said again on purpose. */
   readonly saidAgain: number
-  /** Rows that changed nobody, though they were no repeats. */
+  /** Rows that removed what was gone already, for those two reasons. */
+  readonly removedAgain: number
+  /** Rows that changed nobody for none of these reasons. */
   readonly doubled: number
   /** Rows that changed somebody. */
   readonly journal: { readonly added: number; readonly removed: number }
@@ -45,7 +50,7 @@ export async function judge(system: System, client: Client, plan: Plan, { audien
   const wanted = rowsOf(plan.desired)
   const all = await uploads(system.twin, externalId)
   const distinct = [...new Map(all.map((upload) => [identityOf(upload), upload])).values()]
-  const { added, removed, ineffective } = replay(distinct)
+  const { added, removed, removedAgain, ineffective } = replay(distinct, ownersOf(plan))
   const saidAgain = await count(system, `SELECT coalesce(sum(rows), 0)::int AS n FROM sync.batch WHERE repeat AND state IN ('accepted', 'applied')`)
   return {
     lost: without(wanted, far),
@@ -53,6 +58,7 @@ export async function judge(system: System, client: Client, plan: Plan, { audien
     uploads: all.length,
     repeatedUploads: all.length - distinct.length,
     saidAgain,
+    removedAgain,
     doubled: ineffective - saidAgain,
     journal: { added, removed },
     counts: await countsOf(client, audienceId),
@@ -70,21 +76,51 @@ function without(some: readonly string[], others: readonly string[]): number {
   return some.filter((one) => !there.has(one)).length
 }
 
+/** Whose identifier it is, of all that anybody ever had. */
+function ownersOf({ rounds }: Plan): ReadonlyMap<string, string> {
+  return new Map(
+    rounds.flatMap(({ changed }) =>
+      changed.flatMap((one) =>
+        rowOf(one)
+          .split(' ')
+          .map((identifier): [string, string] => [identifier, one.customerId]),
+      ),
+    ),
+  )
+}
+
 /** An addition changes somebody if one of its identifiers was not there, a removal if one was. */
-function replay(distinct: readonly Upload[]): { added: number; removed: number; ineffective: number } {
+function replay(
+  distinct: readonly Upload[],
+  owners: ReadonlyMap<string, string>,
+): Pick<Verdict, 'removedAgain'> & Verdict['journal'] & { ineffective: number } {
   const there = new Set<string>()
-  const tally = { added: 0, removed: 0, ineffective: 0 }
+  /** Who was removed and not added since, with the rows that removed them again: right if an addition follows. */
+  const between = new Map<string, number>()
+  const tally = { added: 0, removed: 0, removedAgain: 0, ineffective: 0 }
   for (const { operation, data } of distinct) {
+    const adds = operation === 'add'
+    const changed = new Set<string>()
+    const idle: string[] = []
     for (const row of data) {
       const identifiers = row.filter((value) => value !== '')
-      const adds = operation === 'add'
-      const effective = identifiers.some((value) => there.has(value) !== adds)
+      const owner = owners.get(identifiers[0] ?? '') ?? ''
+      if (identifiers.some((value) => there.has(value) !== adds)) changed.add(owner)
+      else idle.push(owner)
       for (const value of identifiers) adds ? there.add(value) : there.delete(value)
-      if (!effective) tally.ineffective += 1
-      else if (adds) tally.added += 1
-      else tally.removed += 1
+      if (!adds) continue
+      tally.removedAgain += between.get(owner) ?? 0
+      between.delete(owner)
     }
+    tally[adds ? 'added' : 'removed'] += data.length - idle.length
+    for (const owner of idle) {
+      if (!adds && changed.has(owner)) tally.removedAgain += 1
+      else if (!adds && between.has(owner)) between.set(owner, (between.get(owner) ?? 0) + 1)
+      else tally.ineffective += 1
+    }
+    if (!adds) for (const owner of changed) between.set(owner, between.get(owner) ?? 0)
   }
+  for (const again of between.values()) tally.ineffective += again
   return tally
 }
 
