@@ -70,23 +70,29 @@ async function transaction<T>(pool: pg.Pool, tenantId: string, fn: (tx: Tx) => P
   }
   client.on('error', onError)
   try {
+    return await transactionOn(client, tenantId, fn, onError)
+  } finally {
+    client.removeListener('error', onError)
+    client.release(broken)
+  }
+}
+
+/** A transaction on a connection that the caller holds and gives back; `onBroken`: it could not be rolled back, nobody may use it again. */
+export async function transactionOn<T>(client: Tx, tenantId: string, fn: (tx: Tx) => Promise<T>, onBroken: (error: Error) => void): Promise<T> {
+  try {
     await client.query('BEGIN')
     undos.set(client, [])
-    // Local to the transaction: a session setting would leak to the pool's next user.
+    // Local to the transaction: a session setting would leak to the connection's next user.
     await client.query(`SELECT set_config('app.tenant_id', $1, true)`, [tenantId])
     const result = await fn(client)
     await client.query('COMMIT')
     return result
   } catch (error) {
     for (const undo of undos.get(client)?.reverse() ?? []) undo()
-    await client.query('ROLLBACK').catch((failure: Error) => {
-      broken = failure
-    })
+    await client.query('ROLLBACK').catch(onBroken)
     throw error
   } finally {
     undos.delete(client)
-    client.removeListener('error', onError)
-    client.release(broken)
   }
 }
 

@@ -7,6 +7,7 @@
 
 import { publicId } from '@audience-sync/contracts/ids'
 import type { SuppressionRow } from '@audience-sync/contracts/internal/feed'
+import { readPosition } from '@audience-sync/contracts/internal/position'
 import { purposeBit } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
 import { requestPrivacyRun } from './requests.ts'
@@ -44,6 +45,7 @@ async function bury(tx: Tx, engine: Engine, rows: readonly SuppressionRow[]): Pr
   // Each row names the purposes lost by it: ads yesterday and the CRM today are both lost (C13).
   for (const row of rows) latest.set(row.customerNo, { ...row, purposes: row.purposes | (latest.get(row.customerNo)?.purposes ?? 0) })
   const entries = [...latest.values()].toSorted((a, b) => a.customerNo - b.customerNo)
+  const places = entries.map(({ at }) => readPosition(at))
   await tx.query(
     `INSERT INTO tombstone AS t (destination_no, customer_no, purposes, xid, seq) SELECT $1::smallint, * FROM unnest($2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[])
      ON CONFLICT (destination_no, customer_no) DO UPDATE SET purposes = t.purposes | excluded.purposes, xid = excluded.xid, seq = excluded.seq WHERE (t.xid, t.seq) < (excluded.xid, excluded.seq)`,
@@ -51,8 +53,8 @@ async function bury(tx: Tx, engine: Engine, rows: readonly SuppressionRow[]): Pr
       engine.destinationNo,
       entries.map(({ customerNo }) => customerNo),
       entries.map(({ purposes }) => purposes),
-      entries.map(({ at }) => at.split(':')[0]),
-      entries.map(({ at }) => at.split(':')[1]),
+      places.map(({ xid }) => xid),
+      places.map(({ seq }) => seq),
     ],
   )
   const { rows: held } = await tx.query<{ audience_no: number; tenant_id: string; customers: number[] }>(

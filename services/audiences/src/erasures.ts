@@ -7,7 +7,9 @@
  * person whom it fetched before may be on the way. Once it has, each call that may still be made has its row in the ledger, and
  * what gets a row later is not sent (SYNC.md C10).
  */
+
 import type { ErasureSubject } from '@audience-sync/contracts/internal/erasures'
+import { comparePositions } from '@audience-sync/contracts/internal/position'
 import type { Database, Tx } from '@audience-sync/db/database'
 import type { Logger } from '@audience-sync/service/log'
 import type { Peers } from './peers.ts'
@@ -33,14 +35,8 @@ export const unheard = (readers: readonly Reader[], { suppressedAt }: Pick<Erasu
   suppressedAt === null
     ? []
     : readers
-        .filter(({ epoch, position }) => epoch !== suppressedAt.epoch || !reaches(position ?? '0:0', suppressedAt.position))
+        .filter(({ epoch, position }) => epoch !== suppressedAt.epoch || comparePositions(position ?? '0:0', suppressedAt.position) < 0)
         .map(({ destination }) => destination)
-
-function reaches(position: string, wanted: string): boolean {
-  const [xid = 0n, seq = 0n] = position.split(':').map(BigInt)
-  const [wantedXid = 0n, wantedSeq = 0n] = wanted.split(':').map(BigInt)
-  return xid > wantedXid || (xid === wantedXid && seq >= wantedSeq)
-}
 
 /** Those of one tenant's erasures of which nothing is left anywhere; in a transaction of the tenant. */
 export async function complete(tx: Tx, erasures: readonly ErasureSubject[]): Promise<string[]> {

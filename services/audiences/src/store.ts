@@ -14,28 +14,19 @@ import { standingOf } from './status.ts'
 const notFound = () => new AppError('not_found', 'There is no such audience.')
 
 /** By its public id; `not_found` for unknown, foreign and deleted ones. */
-export async function findAudience(tx: Tx, publicAudienceId: string): Promise<AudienceRow> {
-  const id = uuidOf('audience', publicAudienceId)
-  const [row] = id
-    ? await orm(tx)
-        .select()
-        .from(audience)
-        .where(and(eq(audience.id, id), isNull(audience.deletedAt)))
-    : []
-  if (!row) throw notFound()
-  return row
-}
+export const findAudience = (tx: Tx, publicAudienceId: string): Promise<AudienceRow> => read(tx, publicAudienceId, false)
 
 /** The same, locked: two wishes for one audience are taken one after the other. */
-export async function lockAudience(tx: Tx, publicAudienceId: string): Promise<AudienceRow> {
+export const lockAudience = (tx: Tx, publicAudienceId: string): Promise<AudienceRow> => read(tx, publicAudienceId, true)
+
+async function read(tx: Tx, publicAudienceId: string, locked: boolean): Promise<AudienceRow> {
   const id = uuidOf('audience', publicAudienceId)
-  const [row] = id
-    ? await orm(tx)
-        .select()
-        .from(audience)
-        .where(and(eq(audience.id, id), isNull(audience.deletedAt)))
-        .for('no key update')
-    : []
+  if (!id) throw notFound()
+  const query = orm(tx)
+    .select()
+    .from(audience)
+    .where(and(eq(audience.id, id), isNull(audience.deletedAt)))
+  const [row] = await (locked ? query.for('no key update') : query)
   if (!row) throw notFound()
   return row
 }

@@ -1,24 +1,11 @@
 /** What stands in the way of a behavior, in figures: one pass over its members, of what ingest noted. */
 import { groupBit, type IdentifierGroup, identifierChoices, identifierGroups, purposeBit, purposes } from '@audience-sync/contracts/people'
 import type { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
+import { groupOfField } from '@audience-sync/contracts/transformations'
 import type { Tx } from '@audience-sync/db/database'
 
-const groupOf: Readonly<Record<string, IdentifierGroup>> = {
-  email: 'email',
-  emails: 'email',
-  phone: 'phone',
-  firstName: 'name',
-  lastName: 'name',
-  city: 'address',
-  region: 'address',
-  postalCode: 'address',
-  country: 'address',
-  gender: 'gender',
-  birthDate: 'birthDate',
-  mobileAdId: 'mobileAdId',
-  externalId: 'externalId',
-  value: 'value',
-}
+/** Of each thing that ingest notes as unusable: a field of the identifiers, or the person's value. */
+const groupOf: Readonly<Record<string, IdentifierGroup>> = { ...groupOfField, value: 'value' }
 
 const MATCHABLE = identifierChoices.reduce((bits, choice) => bits | groupBit(choice), 0)
 const ADS = purposeBit('ads')

@@ -4,7 +4,7 @@
  * an open transaction of that length would hold back every reader of committed changes (DESIGN.md R2).
  */
 import { createHash } from 'node:crypto'
-import type { Database, Tx } from '@audience-sync/db/database'
+import { type Database, type Tx, transactionOn } from '@audience-sync/db/database'
 
 const LOCK_NOT_AVAILABLE = '55P03'
 
@@ -25,7 +25,7 @@ export async function alone<T>(db: Database, name: string, waitMs: number, fn: (
   try {
     if (!(await take(client, key, waitMs))) return 'busy'
     try {
-      return await fn({ tenant: (tenantId, work) => transaction(client, tenantId, work) })
+      return await fn({ tenant: (tenantId, work) => transactionOn(client, tenantId, work, onError) })
     } finally {
       await client.query('SELECT pg_advisory_unlock($1)', [key]).catch(onError)
     }
@@ -45,19 +45,6 @@ async function take(client: Tx, key: string, waitMs: number): Promise<boolean> {
   } catch (error) {
     await client.query('ROLLBACK')
     if ((error as { code?: string }).code === LOCK_NOT_AVAILABLE) return false
-    throw error
-  }
-}
-
-async function transaction<T>(client: Tx, tenantId: string, fn: (tx: Tx) => Promise<T>): Promise<T> {
-  await client.query('BEGIN')
-  try {
-    await client.query(`SELECT set_config('app.tenant_id', $1, true)`, [tenantId])
-    const result = await fn(client)
-    await client.query('COMMIT')
-    return result
-  } catch (error) {
-    await client.query('ROLLBACK').catch(() => {})
     throw error
   }
 }

@@ -5,7 +5,7 @@
  * POST /internal/v1/erasures/complete: of the caller's tenant; those that are complete already stay as they are.
  */
 import { z } from 'zod'
-import { Position } from './feed.ts'
+import { Position } from './position.ts'
 
 export const ErasureSubject = z.object({
   id: z.string(),

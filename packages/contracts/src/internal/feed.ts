@@ -8,8 +8,7 @@
 import { z } from 'zod'
 import { Consent, Identifiers, purposes, suppressionReasons } from '../people.ts'
 import { fieldNames, Transformations } from '../transformations.ts'
-
-export const Position = z.string().regex(/^\d{1,20}:\d{1,19}$/)
+import { Position } from './position.ts'
 
 /**
  * `[customerNo, member 0|1, purposes bits, usable identifier-group bits, fingerprints base64 (8 bytes per set bit, in bit order)]`, and of

@@ -3,7 +3,7 @@ import type { Failure } from '@audience-sync/destination-kit/failure'
 import type { HttpAnswer } from '@audience-sync/http/client'
 import type { HttpFailure } from '@audience-sync/http/failure'
 import { type ErrorRow, rowOf } from './error-table.ts'
-import { isRecord, listOf, numberOf, textOf } from './json.ts'
+import { isRecord, listOf, numberOf, parseJson, textOf } from './json.ts'
 import { withoutSecrets } from './mask.ts'
 import { readUsage } from './usage.ts'
 
@@ -37,17 +37,9 @@ interface Envelope {
 }
 
 function blamed(data: unknown): string[] {
-  const parsed: unknown = typeof data === 'string' ? tryParse(data) : data
+  const parsed: unknown = typeof data === 'string' ? parseJson(data) : data
   const specs = isRecord(parsed) ? listOf(parsed.blame_field_specs) : []
   return specs.map((path) => (Array.isArray(path) ? path.join('.') : String(path)))
-}
-
-function tryParse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 export function envelopeOf(body: unknown): Envelope | undefined {

@@ -4,7 +4,7 @@ import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { FarLookalike, FarSeed, LookalikeSpec, Lookalikes, NewLookalike } from '@audience-sync/destination-kit/lookalike-contract'
 import { farAudience, readFields, statusOf } from './audience-state.ts'
 import { type Graph, required } from './client.ts'
-import { isRecord, listOf, numberOf, textOf } from './json.ts'
+import { isRecord, listOf, numberOf, parseJson, textOf } from './json.ts'
 
 const jsonHeaders = { 'content-type': 'application/json' }
 const lookalikeFields = `${readFields},lookalike_spec`
@@ -113,7 +113,7 @@ function stateOf(operation: number, delivery: number): FarLookalike['state'] {
  * a place is like any other of its share.
  */
 function same(spec: LookalikeSpec, { spec: told }: FarLookalike): boolean {
-  const far = typeof told === 'string' ? parsed(told) : told
+  const far = typeof told === 'string' ? parseJson(told) : told
   if (!isRecord(far)) return false
   const share = (ratio: unknown, type: unknown) => Math.round(100 * (numberOf(ratio) ?? ratios[textOf(type) ?? ''] ?? 0))
   if (share(far.ratio, far.type) !== share(spec.ratio, spec.type)) return false
@@ -127,14 +127,6 @@ function placesOf(far: Readonly<Record<string, unknown>>): string[] {
   const listed = [...listOf(far.target_countries), ...listOf(location.countries), ...listOf(location.country_groups)].map(String)
   const country = textOf(far.country)
   return [...new Set(listed.length > 0 || country === undefined ? listed : [country])].sort()
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
 
 function asOfCreation(error: unknown): unknown {

@@ -3,8 +3,10 @@
  * Between the first commit and the last it is `sending`: whoever finds it so without a lease knows that its outcome is unknown,
  * and sends the same bytes again (S-4, S-5).
  */
+
 import { createHash, randomInt } from 'node:crypto'
 import { newUuid } from '@audience-sync/contracts/ids'
+import { comparePositions, readPosition } from '@audience-sync/contracts/internal/position'
 import { purposeBit } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
 import type { Batch, EncodedRequest, Operation, SendConfig, Session } from '@audience-sync/destination-kit/contract'
@@ -32,8 +34,7 @@ export const newSessionId = (): number => randomInt(1, 2 ** 48 - 1)
 
 const countOf = (people: readonly BatchPerson[], ...kinds: BatchPerson['kind'][]) => people.filter(({ kind }) => kinds.includes(kind)).length
 const numbersOf = (people: readonly BatchPerson[], which: (person: BatchPerson) => boolean) => people.filter(which).map(({ customerNo }) => customerNo)
-const oldest = (positions: readonly string[]): string =>
-  positions.toSorted((a, b) => (BigInt(a.split(':')[0] ?? 0) < BigInt(b.split(':')[0] ?? 0) ? -1 : 1))[0] ?? '0:0'
+const oldest = (positions: readonly string[]): string => positions.toSorted(comparePositions)[0] ?? '0:0'
 
 /** How it is said: to the audience, to all audiences of the account, or as a part of a new list. */
 export type Manner = 'list' | 'account' | 'replace'
@@ -194,7 +195,7 @@ export async function loadBatch(job: Job, no: number): Promise<OpenBatch | null>
 export async function tombstoned(tx: Tx, job: Job, batch: OpenBatch): Promise<Set<number>> {
   if (batch.row.operation !== 'add') return new Set()
   const { manifest } = job.engine.destination
-  const [xid = '0', seq = '0'] = batch.row.suppressionsAt.split(':')
+  const { xid, seq } = readPosition(batch.row.suppressionsAt)
   const { rows } = await tx.query<{ customer_no: number }>(
     `SELECT customer_no FROM tombstone WHERE destination_no = $1 AND customer_no = ANY($2) AND (xid, seq) > ($3::bigint, $4::bigint) AND purposes & $5 <> 0`,
     [job.engine.destinationNo, batch.people.map(({ customerNo }) => customerNo), xid, seq, purposeBit(manifest.purpose(job.config.settings))],

@@ -6,6 +6,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FeedRow, Horizon } from '@audience-sync/contracts/internal/feed'
+import { comparePositions } from '@audience-sync/contracts/internal/position'
 import { type EngineOptions, PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
 import type { Versions } from '../pure/diff.ts'
@@ -78,16 +79,6 @@ async function reach(feed: Pick<Feed, 'horizon'>, first: Horizon, target: bigint
 
 /** A run that applies a plan says exactly what was planned. */
 export const isPlan = ({ trigger, bound }: Pick<RunRow, 'trigger' | 'bound'>): boolean => trigger === 'plan' && bound !== null
-
-/** Positions `xid:seq` in the order of commits. */
-export function comparePositions(a: string, b: string): number {
-  const [aXid = '0', aSeq = '0'] = a.split(':')
-  const [bXid = '0', bSeq = '0'] = b.split(':')
-  const xid = BigInt(aXid) - BigInt(bXid)
-  if (xid !== 0n) return xid < 0n ? -1 : 1
-  const seq = BigInt(aSeq) - BigInt(bSeq)
-  return seq === 0n ? 0 : seq < 0n ? -1 : 1
-}
 
 export type PageReader = () => AsyncGenerator<Page>
 

@@ -6,17 +6,6 @@
 import type { Horizon } from '@audience-sync/contracts/internal/feed'
 import type { Tx } from '@audience-sync/db/database'
 
-export interface Position {
-  readonly xid: string
-  readonly seq: string
-}
-
-/** Of a text that `Position` of the contract has checked. */
-export function readPosition(text: string): Position {
-  const [xid = '0', seq = '0'] = text.split(':')
-  return { xid, seq }
-}
-
 /** Everything below transaction `xid` has been read; sequences begin at 1. */
 export const positionBelow = (xid: string): string => `${xid}:0`
 

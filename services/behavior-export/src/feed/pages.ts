@@ -1,6 +1,7 @@
 /** The pages that the other half reads: changes in committed order, members in order of their number, rows of certain customers. No personal data. */
+import type { PositionParts } from '@audience-sync/contracts/internal/position'
 import type { Tx } from '@audience-sync/db/database'
-import { HORIZON, horizonOf, LOOKUP, type Position, positionBelow, readFeed } from './horizon.ts'
+import { HORIZON, horizonOf, LOOKUP, positionBelow, readFeed } from './horizon.ts'
 import { FEED_ROW, ROW_COLUMNS, WITHHELD_GROUPS } from './row.ts'
 
 interface Page {
@@ -12,7 +13,7 @@ interface Page {
 const json = (fields: Record<string, unknown>, rows: string | null) => `${JSON.stringify(fields).slice(0, -1)},"rows":[${rows ?? ''}]}`
 
 export interface ChangesQuery {
-  readonly after: Position
+  readonly after: PositionParts
   /** Read below this transaction only; undefined: as far as possible. */
   readonly below: string | undefined
   readonly limit: number

@@ -1,9 +1,10 @@
 /** The suppression log, of all tenants, in committed order (SYNC.md C10). Runs in a transaction without a tenant: a policy shows it there, and nothing else. */
 
 import type { SuppressionsPage } from '@audience-sync/contracts/internal/feed'
+import type { PositionParts } from '@audience-sync/contracts/internal/position'
 import type { SuppressionReason } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
-import { HORIZON, horizonOf, type Position, positionBelow, readFeed } from './horizon.ts'
+import { HORIZON, horizonOf, positionBelow, readFeed } from './horizon.ts'
 
 interface Row {
   readonly tenant_id: string
@@ -13,7 +14,7 @@ interface Row {
   readonly at: string
 }
 
-export async function suppressionsPage(tx: Tx, after: Position, limit: number): Promise<SuppressionsPage> {
+export async function suppressionsPage(tx: Tx, after: PositionParts, limit: number): Promise<SuppressionsPage> {
   const page = await readFeed<{ rows: Row[] | null }>(
     tx,
     `WITH ${HORIZON}, page AS (

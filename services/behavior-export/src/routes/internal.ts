@@ -2,6 +2,7 @@
 
 import { publicId } from '@audience-sync/contracts/ids'
 import * as feed from '@audience-sync/contracts/internal/feed'
+import { Position, readPosition } from '@audience-sync/contracts/internal/position'
 import { purposeBit, purposes } from '@audience-sync/contracts/people'
 import { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
 import type { Database, Tx } from '@audience-sync/db/database'
@@ -11,7 +12,7 @@ import type { FastifyReply } from 'fastify'
 import { z } from 'zod'
 import { countMembers, requireBehavior } from '../behaviors.ts'
 import { fetchCustomers } from '../feed/fetch.ts'
-import { readHorizon, readPosition } from '../feed/horizon.ts'
+import { readHorizon } from '../feed/horizon.ts'
 import { changesPage, countEligible, membersPage, rowsAnswer } from '../feed/pages.ts'
 import { suppressionsPage } from '../feed/suppressions.ts'
 import { readHealth } from '../health.ts'
@@ -46,7 +47,7 @@ export function internalRoutes(app: App, { db, vault }: { readonly db: Database;
 
   app.get(
     '/internal/v1/behaviors/:behaviorId/changes',
-    { schema: { params, querystring: z.strictObject({ after: feed.Position.default('0:0'), below: xid.optional(), limit }) } },
+    { schema: { params, querystring: z.strictObject({ after: Position.default('0:0'), below: xid.optional(), limit }) } },
     async (request, reply) => {
       const { after, below, limit } = request.query
       return sendJson(reply, await ofBehavior(request, (tx, no) => changesPage(tx, no, { after: readPosition(after), below, limit })))
@@ -95,7 +96,7 @@ export function internalRoutes(app: App, { db, vault }: { readonly db: Database;
 
   app.get(
     '/internal/v1/suppressions',
-    { schema: { querystring: z.strictObject({ after: feed.Position.default('0:0'), limit }), response: { 200: feed.SuppressionsPage } } },
+    { schema: { querystring: z.strictObject({ after: Position.default('0:0'), limit }), response: { 200: feed.SuppressionsPage } } },
     (request) => db.tx((tx) => suppressionsPage(tx, readPosition(request.query.after), request.query.limit)),
   )
 
