@@ -1,7 +1,7 @@
 /** What a connector forgets by itself, a little at a time (RELIABILITY.md §4.10): row detail after 90 days, the history after 400, tags that nobody holds
  * any more, the ledger of far audiences that are proven deleted. */
 import { purgeDeleted } from './store/far-audience.ts'
-import { FORGET_REPEATED } from './store/say-again.ts'
+import { FORGET_EARLIER, FORGET_REPEATED } from './store/say-again.ts'
 import type { Engine } from './worker/engine.ts'
 
 const DETAIL_KEPT = '90 days' // counts stay for ever, they are sums over the batches
@@ -17,6 +17,7 @@ const STATEMENTS = [
   `DELETE FROM ledger_tag WHERE ctid IN (SELECT t.ctid FROM ledger_tag t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no
      WHERE l.customer_no IS NULL LIMIT ${ROWS})`,
   FORGET_REPEATED(ROWS),
+  FORGET_EARLIER(ROWS),
 ]
 
 /** Answers whether there is more of something. Row-level security keeps it to the connector's own destination. */

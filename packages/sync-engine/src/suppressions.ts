@@ -1,8 +1,9 @@
 /**
  * Who may not be sent any more. `customer.suppressed` only wakes this reader; it reads behavior-export's log by cursor, so nothing
- * depends on how long the topic keeps (SYNC.md C10). For each page, in one transaction: a tombstone for everyone, then whoever
- * the ledger may hold is left to remove, a run for it is made, and the cursor moves. Workers do the reverse: they commit the
- * ledger row and read the tombstones afterwards, so one of the two sees the other.
+ * depends on how long the topic keeps (SYNC.md C10). For each page: a tombstone for everyone, and that is committed; then, in a second
+ * transaction, whoever the ledger may hold is left to remove, a run for it is made, and the cursor moves. Workers do the reverse: they
+ * commit the ledger row and read the tombstones afterwards, so one of the two sees the other. In one transaction each could
+ * overlook the other: the ledger would be read before the worker's commit, and the tombstone committed after the worker's look.
  */
 
 import { publicId } from '@audience-sync/contracts/ids'
@@ -27,6 +28,8 @@ export async function readSuppressions(engine: Engine): Promise<boolean> {
   const restarted = from.epoch !== null && from.epoch !== page.horizon.epoch
   const next = restarted ? '0:0' : page.next
   if (!restarted && page.rows.length === 0 && next === from.position && from.epoch !== null) return false
+  // Twice, after a crash or by two pods, is harmless.
+  if (!restarted && page.rows.length > 0) await db.tx((tx) => bury(tx, engine, latestOf(page.rows)))
   await db.tx(async (tx) => {
     const { rowCount } = await tx.query(
       `INSERT INTO suppression_cursor AS c (destination_no, epoch, position) VALUES ($1, $2, $3)
@@ -34,16 +37,21 @@ export async function readSuppressions(engine: Engine): Promise<boolean> {
       [destinationNo, page.horizon.epoch, next, from.position],
     )
     if (rowCount === 0 || restarted) return // another pod has read this page
-    await bury(tx, engine, page.rows)
+    await leaveToRemove(tx, engine, latestOf(page.rows))
   })
   return restarted || !page.done
 }
 
-async function bury(tx: Tx, engine: Engine, rows: readonly SuppressionRow[]): Promise<void> {
-  if (rows.length === 0) return
+type Latest = ReadonlyMap<number, SuppressionRow>
+
+/** Each row names the purposes lost by it: ads yesterday and the CRM today are both lost (C13). */
+function latestOf(rows: readonly SuppressionRow[]): Latest {
   const latest = new Map<number, SuppressionRow>()
-  // Each row names the purposes lost by it: ads yesterday and the CRM today are both lost (C13).
   for (const row of rows) latest.set(row.customerNo, { ...row, purposes: row.purposes | (latest.get(row.customerNo)?.purposes ?? 0) })
+  return latest
+}
+
+async function bury(tx: Tx, engine: Engine, latest: Latest): Promise<void> {
   const entries = [...latest.values()].toSorted((a, b) => a.customerNo - b.customerNo)
   const places = entries.map(({ at }) => readPosition(at))
   await tx.query(
@@ -57,10 +65,15 @@ async function bury(tx: Tx, engine: Engine, rows: readonly SuppressionRow[]): Pr
       places.map(({ seq }) => seq),
     ],
   )
+}
+
+/** After the tombstones: whoever the ledger may hold. */
+async function leaveToRemove(tx: Tx, engine: Engine, latest: Latest): Promise<void> {
+  if (latest.size === 0) return
   const { rows: held } = await tx.query<{ audience_no: number; tenant_id: string; customers: number[] }>(
     `SELECT l.audience_no, a.tenant_id, array_agg(DISTINCT l.customer_no) AS customers FROM ledger l JOIN audience a ON a.no = l.audience_no
      WHERE l.destination_no = $1 AND l.customer_no = ANY($2) AND a.deleted_at IS NULL GROUP BY 1, 2 ORDER BY 1`,
-    [engine.destinationNo, entries.map(({ customerNo }) => customerNo)],
+    [engine.destinationNo, [...latest.keys()]],
   )
   for (const { audience_no, tenant_id, customers } of held) {
     await tx.query(`SELECT set_config('app.tenant_id', $1, true)`, [tenant_id])

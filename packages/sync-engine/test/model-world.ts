@@ -44,6 +44,7 @@ interface Batch {
   effect: boolean
   /** Said before, and said again (C4): nothing waits for its effect. */
   readonly repeat: boolean
+  sentOn: number
   acceptedOn: number
 }
 /** Taken by the platform, and to be applied whenever it likes. */
@@ -54,7 +55,10 @@ interface Pending {
 class Died extends Error {}
 class Stopped extends Error {}
 
-export const setsOf = (no: number, { email, phone }: Person): KeySet[] => [[`e${no}-${email}`, phone === 0 ? '' : `p${no}-${phone}`]]
+export const setsOf = (no: number, { email, phone }: Person): KeySet[] => [[`e${no}-${email}`, phoneOf(no, phone)]]
+/** Several people may have this one. */
+const SHARED = 2
+const phoneOf = (no: number, phone: number) => (phone === 0 ? '' : phone === SHARED ? 'shared' : `p${no}-${phone}`)
 const shares = (row: KeySet, removal: KeySet) => row.some((value, i) => value !== '' && value === removal[i])
 
 export class World {
@@ -70,7 +74,9 @@ export class World {
   readonly batches: Batch[] = []
   /** Whom a run left to do: its number, or 0 where any may do them. */
   readonly todo = new Map<number, number>()
-  /** Whose last word is to be said again: how often, not before which day, and when no call up to this one is open. */
+  /** Who was ever added by an identifier (C2). */
+  readonly tags = new Map<string, Set<number>>()
+  /** Whose last word is to be said again: how often, not before which day, and when no call up to this one is open. Never due: of whom an earlier addition may still land. */
   readonly again = new Map<number, { times: number; due: number; after: number; both: boolean }>()
   runNo = 0
   cursor = 0
@@ -136,9 +142,10 @@ export class World {
   }
 
   store({ operation, parts }: Packed, cursor: () => number, repeat = false): Batch {
-    const batch: Batch = { no: this.batches.length + 1, operation, people: parts, state: 'open', sendings: 0, effect: false, repeat, acceptedOn: 0 }
+    const batch: Batch = { no: this.batches.length + 1, operation, people: parts, state: 'open', sendings: 0, effect: false, repeat, sentOn: 0, acceptedOn: 0 }
     this.batches.push(batch)
-    for (const { customerNo, heldAfter, fingerprint, kind, half, afterRemoval } of parts) {
+    for (const { customerNo, heldAfter, fingerprint, kind, half, afterRemoval, sets } of parts) {
+      if (operation === 'add') this.rememberEarlier(customerNo, sets)
       const entry = this.ledger.get(customerNo) ?? { fingerprint: 0, addBatch: 0, removeBatch: 0, held: [] }
       this.ledger.set(customerNo, {
         held: heldAfter,
@@ -156,6 +163,7 @@ export class World {
   send(batch: Batch, outcome: Outcome): void {
     if (outcome === 'dies before') throw new Died()
     batch.sendings += 1
+    if (batch.sendings === 1) batch.sentOn = this.today
     if (outcome === 'refused') {
       batch.state = 'failed'
       for (const { customerNo } of batch.people) this.todo.set(customerNo, this.runNo)
@@ -171,6 +179,7 @@ export class World {
     batch.state = batch.repeat ? 'applied' : 'accepted'
     batch.acceptedOn = this.today
     for (const { customerNo } of batch.people) this.accepted(batch, customerNo)
+    for (const { customerNo, sets } of batch.people) this.acceptedOfSharers(batch, customerNo, sets.flat().filter(Boolean))
   }
 
   /** store/say-again.ts, in memory. */
@@ -185,16 +194,51 @@ export class World {
     const entry = this.ledger.get(no)
     const other = this.batches[(operation === 'remove' ? (entry?.addBatch ?? 0) : (entry?.removeBatch ?? 0)) - 1]
     if (!other) return
-    const twice = operation === 'remove' && (other.sendings > 1 || (other.state === 'failed' && other.sendings > 0))
     const unseen = other.repeat && other.acceptedOn === this.today
-    if (!twice && !unseen && other.state !== 'accepted') return
-    const before = this.again.get(no) ?? { times: 1, after: 0, both: false }
+    const before = this.again.get(no) ?? { times: 1, after: 0, both: false, due: 0 }
+    const earlier = operation === 'remove' && before.due === Number.POSITIVE_INFINITY
+    const doubtful = this.sentTwice(other) || unseen || (earlier && before.times > 1)
+    if (!doubtful && !earlier && other.state !== 'accepted') return
     this.again.set(no, {
-      times: twice || unseen ? 2 : before.times,
+      times: doubtful ? 2 : before.times,
       due: this.today,
       after: Math.max(before.after, other.no),
       both: before.both || operation === 'remove',
     })
+  }
+
+  /** Its outcome was unknown for a while, and a sending of it may still land. */
+  sentTwice({ sendings, state, sentOn }: Batch): boolean {
+    return sentOn === this.today && (sendings > 1 || (state === 'failed' && sendings > 0))
+  }
+
+  rememberEarlier(no: number, sets: readonly KeySet[]): void {
+    for (const value of sets.flat()) if (value !== '') this.tags.set(value, (this.tags.get(value) ?? new Set()).add(no))
+    const earlier = this.batches[(this.ledger.get(no)?.addBatch ?? 0) - 1]
+    if (!earlier || (earlier.state !== 'accepted' && !this.sentTwice(earlier))) return
+    const before = this.again.get(no) ?? { times: 1, due: Number.POSITIVE_INFINITY, after: 0, both: false }
+    this.again.set(no, { ...before, times: this.sentTwice(earlier) ? 2 : before.times, after: Math.max(before.after, earlier.no) })
+  }
+
+  /** store/tags.ts, in memory: who shares an identifier with somebody that is removed. */
+  acceptedOfSharers(batch: Batch, no: number, values: readonly string[]): void {
+    const leave = (sharer: number, after: number, times: number) => {
+      const before = this.again.get(sharer) ?? { times, due: this.today, after, both: false }
+      const due = before.due === Number.POSITIVE_INFINITY ? this.today : before.due
+      this.again.set(sharer, { ...before, due, after: Math.max(before.after, after), times: Math.max(before.times, times) })
+    }
+    const mayCome = ({ operation, state, repeat, sendings, acceptedOn }: Batch) =>
+      operation === 'remove' && (state === 'accepted' || (state === 'applied' && (repeat || sendings > 1) && acceptedOn === this.today))
+    for (const other of new Set(values.flatMap((value) => [...(this.tags.get(value) ?? [])]))) {
+      const entry = this.ledger.get(other)
+      if (!entry || other === no) continue
+      if (batch.operation === 'remove') {
+        if (entry.removeBatch < entry.addBatch) leave(other, batch.no, 1)
+        continue
+      }
+      const late = this.batches.slice(0, entry.removeBatch).findLast(mayCome)
+      if (late) leave(no, late.no, late.state === 'accepted' ? 1 : 2)
+    }
   }
 
   /** The platform applies one of the calls it took: any of them. */
@@ -212,6 +256,10 @@ export class World {
   sleep(order: number): void {
     while (this.pending.length > 0) this.apply(order)
     this.today += 1
+    for (const [no, { due, after }] of this.again) {
+      const open = this.batches.some((batch) => batch.no <= after && batch.state === 'accepted')
+      if (due === Number.POSITIVE_INFINITY && !open && (this.batches[after - 1]?.sentOn ?? 0) < this.today) this.again.delete(no)
+    }
   }
 
   /** What an earlier worker left: resent when it may have been sent, else its people are left to do. */
@@ -353,8 +401,8 @@ export class World {
     for (const [no, { addBatch, removeBatch }] of this.ledger) {
       const batch = this.batches[removeBatch - 1]
       if (removeBatch < addBatch || batch?.state !== 'applied' || this.todo.has(no) || this.again.has(no)) continue
-      // Nobody saw the effect of a repetition: it is remembered for as long as it may still come.
-      if (batch.repeat && batch.acceptedOn === this.today) continue
+      // Nobody saw the effect of a repetition, or of the other sending: it is remembered for as long as it may still come.
+      if ((batch.repeat || batch.sendings > 1) && batch.acceptedOn === this.today) continue
       this.ledger.delete(no)
     }
   }

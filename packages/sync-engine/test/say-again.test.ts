@@ -2,6 +2,8 @@
 import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { housekeep } from '../src/housekeeping.ts'
+import { neverMind, saidAgain, sayAgainBy } from '../src/store/say-again.ts'
+import { leaveSharersToSayAgain } from '../src/store/tags.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
@@ -207,6 +209,36 @@ test('C16: a removal after an addition whose outcome was unknown is said again a
     expect(await left()).toHaveLength(times)
   }
   expect(world.uploads().filter(({ method }) => method === 'DELETE')).toHaveLength(3)
+})
+
+test('C16: a removal whose outcome was unknown may land once more: whoever comes back within a day is said again', async () => {
+  await start({}, 1, 2)
+  await world.sync()
+  world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'DELETE' }, times: 1 })
+  world.behavior.leave(1)
+  await world.sync()
+  await calm()
+  world.behavior.join(1)
+  await world.sync()
+  expect(await left()).toMatchObject([{ customer_no: 1, times: 2 }])
+  expect(world.far()).toEqual(emails(1, 2))
+})
+
+test('C2: what another audience’s account-wide removal leaves while a repetition is under way is not taken for said', async () => {
+  await start({}, 1, 2)
+  await world.sync()
+  const { db, destinationNo } = world.engine
+  const [row] = await world.database.admin<{ tag: number; tenant_no: number }>('SELECT tag, tenant_no FROM sync.ledger_tag WHERE customer_no = 1')
+  const scope = { audienceNo: world.audienceNo, tenantNo: row?.tenant_no ?? 0, destinationNo, generation: 1 }
+  const elsewhere = () => db.tenant(world.tenantId, (tx) => leaveSharersToSayAgain(tx, scope, 500, [Number(row?.tag)], true))
+  await elsewhere()
+  await db.tenant(world.tenantId, (tx) => sayAgainBy(tx, world.audienceNo, 501, [1]))
+  await elsewhere()
+  await db.tenant(world.tenantId, (tx) => saidAgain(tx, world.audienceNo, 501, [1]))
+  expect(await world.database.admin('SELECT customer_no, times, after_batch FROM sync.say_again')).toEqual([{ customer_no: 1, times: 2, after_batch: 500 }])
+  // And of what was read before it nothing is dropped after it.
+  await db.tenant(world.tenantId, (tx) => neverMind(tx, world.audienceNo, [{ customerNo: 1, afterBatch: 501 }]))
+  expect(await left()).toHaveLength(1)
 })
 
 describe('C2: two customers, one identifier', () => {

@@ -12,7 +12,7 @@ import { stateOf } from './ingest/customers.ts'
 import { type Change, shareOut, withSharers } from './ingest/sharing.ts'
 import { assess } from './people/assess.ts'
 import { openIdentifiers } from './people/identifiers.ts'
-import { findTenant, type Tenant } from './tenants.ts'
+import { findTenant, holdCountry, type Tenant } from './tenants.ts'
 
 const PAGE = 2_000 // decrypting and judging them takes a tenth of a second
 
@@ -25,6 +25,7 @@ export async function reassess(db: Database, vault: DekStore): Promise<boolean> 
 
 const reassessPage = (db: Database, vault: DekStore, tenantId: string) =>
   db.tenant(tenantId, async (tx) => {
+    await holdCountry(tx, tenantId)
     const { rows: due } = await tx.query<{ reassess_after: number }>(
       'SELECT reassess_after FROM tenant WHERE id = $1 AND reassess_after IS NOT NULL FOR UPDATE',
       [tenantId],

@@ -26,6 +26,15 @@ export interface TenantChange {
 
 const RETRY_MS = 1_000 // `tenant.changed` is under way; the relay takes less
 
+const COUNTRY = 7_310_004 // the first half of the advisory lock's key; the second is made of the tenant's id
+
+/**
+ * To be called by whoever judges people by the tenant's default country, before the tenant is read: the country stays until the commit. Else
+ * somebody judged by the old one could be committed behind the sweep that follows a change, and stay so.
+ */
+export const holdCountry = (tx: Tx, tenantId: string): Promise<unknown> =>
+  tx.query('SELECT pg_advisory_xact_lock_shared($1, hashtext($2))', [COUNTRY, tenantId])
+
 const place = (tenantId: string, dekId: string) => aad('fingerprint', tenantId, dekId)
 
 /** The tenant of this transaction, or undefined when we have not heard of it. */
@@ -60,6 +69,7 @@ export async function requireTenant(tx: Tx, vault: DekStore, tenantId: string): 
 export async function storeTenant(tx: Tx, vault: DekStore, { id, slug, defaultCountry, status, occurredAt }: TenantChange): Promise<void> {
   const dek = await vault.current(id)
   const key = sealText(dek, randomBytes(KEY_BYTES).toString('base64url'), place(id, dek.id))
+  await tx.query('SELECT pg_advisory_xact_lock($1, hashtext($2))', [COUNTRY, id])
   await tx.query(
     `INSERT INTO tenant AS t (id, slug, status, default_country, occurred_at, fingerprint_key) VALUES ($1, $2, $3, $4, $5, $6)
      ON CONFLICT (id) DO UPDATE SET slug = excluded.slug, status = excluded.status, default_country = excluded.default_country, occurred_at = excluded.occurred_at,

@@ -118,12 +118,13 @@ export async function readHeld(
 
 /**
  * Whoever was removed by these batches, and not added since, is gone: the ledger forgets them (C12). Who was refused is left to do,
- * and stays; where the platform refused some without naming them, it may be anybody.
+ * and stays; where the platform refused some without naming them, it may be anybody. What was sent twice may land once more, and its people are
+ * remembered until then (`FORGET_REPEATED`).
  */
 export async function forgetRemoved(tx: Tx, audienceNo: number, batchNos: readonly number[]): Promise<void> {
   if (batchNos.length === 0) return
   await tx.query(
-    `DELETE FROM ledger l USING batch b WHERE l.audience_no = $1 AND l.remove_batch = ANY($2) AND b.no = l.remove_batch AND b.unnamed_rejections = 0
+    `DELETE FROM ledger l USING batch b WHERE l.audience_no = $1 AND l.remove_batch = ANY($2) AND b.no = l.remove_batch AND b.unnamed_rejections = 0 AND b.attempts <= 1
        AND l.add_batch < l.remove_batch AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
        AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no)`,
     [audienceNo, batchNos],

@@ -20,6 +20,15 @@ export async function recordRepeatedRemovals(tx: Tx, scope: LedgerScope, batchNo
   )
 }
 
+/** A part of a call that was split is a call of its own, and proves what the whole would have. */
+export async function copyPrivacyRemovals(tx: Tx, wholeNo: number, partNo: number, customers: readonly number[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO privacy_removal (batch_no, customer_no, audience_no, tenant_no, destination_no, held_digest)
+     SELECT $2::bigint, customer_no, audience_no, tenant_no, destination_no, held_digest FROM privacy_removal WHERE batch_no = $1 AND customer_no = ANY($3)`,
+    [wholeNo, partNo, customers],
+  )
+}
+
 /** A person of another audience whom an account-wide call takes along, as the ledger had them when it was made. */
 export interface TakenAlong {
   readonly audienceNo: number

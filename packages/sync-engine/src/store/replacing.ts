@@ -38,7 +38,7 @@ export async function isUnfinished(tx: Tx, audienceNo: number): Promise<boolean>
        OR EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state = 'abandoned' AND sent_at > now() - interval '24 hours')
        OR EXISTS (SELECT FROM run r JOIN batch b ON b.run_no = r.no WHERE r.audience_no = $1 AND r.requested_at > now() - interval '7 days'
          AND b.repeat AND b.accepted_at > now() - interval '24 hours')
-       OR EXISTS (SELECT FROM say_again WHERE audience_no = $1) AS unfinished`,
+       OR EXISTS (SELECT FROM say_again WHERE audience_no = $1 AND due_at < 'infinity') AS unfinished`,
     [audienceNo],
   )
   return rows[0]?.unfinished !== false

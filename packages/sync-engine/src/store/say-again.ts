@@ -8,11 +8,39 @@ const DOUBTFUL_THEN = '24 hours' // … and whatever the platform made of it has
 const DOUBTFUL_TIMES = 2
 const LATEST = '7 days' // C4: nobody waits longer for earlier calls to be terminal
 
+/** Its outcome was unknown for a while. A try that was surely not taken does not count. */
+const TWICE = `(attempts > 1 OR state = 'abandoned')`
+
+/**
+ * Before another addition takes the place of an earlier one in the ledger, which then knows the later only: where the earlier may still land,
+ * that is remembered for the removal to come. The row is never due: it says "once you are removed, you are removed again". Nothing
+ * has to be said of two additions alone.
+ */
+export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boolean, customers: readonly number[]): Promise<void> {
+  await tx.query(
+    `INSERT INTO say_again AS s (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch)
+     SELECT $1::int, $2::int, $3::smallint, l.customer_no, 'infinity', CASE WHEN o.doubtful THEN ${DOUBTFUL_TIMES} ELSE 1 END, o.no
+     FROM ledger l
+     JOIN LATERAL (
+       SELECT no, state = 'accepted' AND NOT $4 AS unfinished, sent_at > now() - interval '${DOUBTFUL_THEN}' AND ${TWICE} AS doubtful FROM batch WHERE no = l.add_batch
+     ) AS o ON o.unfinished OR o.doubtful
+     WHERE l.audience_no = $1 AND l.generation = $6 AND l.customer_no = ANY($5) ORDER BY l.customer_no
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET times = greatest(s.times, excluded.times), after_batch = greatest(s.after_batch, excluded.after_batch)`,
+    [scope.audienceNo, scope.tenantNo, scope.destinationNo, ordered, customers, scope.generation],
+  )
+}
+
+/** Of those who were remembered so, the earlier additions cannot land any more. */
+export const FORGET_EARLIER = (atMost: number) => `DELETE FROM say_again WHERE ctid IN (
+  SELECT s.ctid FROM say_again s JOIN batch b ON b.no = s.after_batch
+  WHERE s.due_at = 'infinity' AND b.sent_at < now() - interval '${DOUBTFUL_THEN}'
+    AND NOT EXISTS (SELECT FROM batch o WHERE o.audience_no = s.audience_no AND o.state = 'accepted' AND o.no <= s.after_batch) LIMIT ${atMost})`
+
 /**
  * After a word was accepted: those of its people whose other call, of the opposite kind, may still be applied after it. Where the
  * platform keeps no order (`ordered`: it does, or is done when it answers) that is any call it has not finished with, and a
- * repetition of the last day, which nobody watches. A removal besides doubts an addition whose outcome was unknown for a while,
- * because it may have landed twice. A row stays when a newer word is said: what may come late, may come after that, too.
+ * repetition of the last day, which nobody watches. Any word besides doubts one whose outcome was unknown for a while, because that may
+ * have landed twice. A row stays when a newer word is said: what may come late, may come after that, too.
  */
 export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: string, ordered: boolean, customers: readonly number[]): Promise<void> {
   await tx.query(
@@ -20,9 +48,10 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
      SELECT $1::int, $2::int, $3::smallint, l.customer_no, CASE WHEN o.doubtful THEN now() + interval '${DOUBTFUL_FIRST}' ELSE now() END,
        CASE WHEN o.doubtful THEN ${DOUBTFUL_TIMES} ELSE 1 END, o.no, $4 = 'remove'
      FROM ledger l
+     LEFT JOIN say_again before ON $4 = 'remove' AND before.audience_no = l.audience_no AND before.customer_no = l.customer_no AND before.due_at = 'infinity'
      JOIN LATERAL (
-       SELECT no, state = 'accepted' AND NOT $5 AS unfinished,
-         sent_at > now() - interval '${DOUBTFUL_THEN}' AND (($4 = 'remove' AND (attempts > 1 OR state = 'abandoned')) OR (repeat AND NOT $5)) AS doubtful
+       SELECT no, state = 'accepted' AND NOT $5 OR before.customer_no IS NOT NULL AS unfinished,
+         sent_at > now() - interval '${DOUBTFUL_THEN}' AND (${TWICE} OR (repeat AND NOT $5)) OR coalesce(before.times > 1, false) AS doubtful
        FROM batch WHERE no = CASE WHEN $4 = 'remove' THEN l.add_batch ELSE l.remove_batch END
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $7 AND l.customer_no = ANY($6) ORDER BY l.customer_no
@@ -54,16 +83,34 @@ export async function forgetToSayAgain(tx: Tx, audienceNo: number, customers: re
 const LEFT = (row: string) =>
   `EXISTS (SELECT FROM todo t WHERE t.audience_no = ${row}.audience_no AND t.customer_no = ${row}.customer_no AND t.not_before < 'infinity')`
 
-/** There is nothing to repeat after all: the person has changed, and the feed has that. */
-export async function neverMind(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
-  if (customers.length > 0) await tx.query('DELETE FROM say_again WHERE audience_no = $1 AND customer_no = ANY($2)', [audienceNo, customers])
+/** There is nothing to repeat after all: the person has changed, and the feed has that. A row that somebody wrote since it was read stays. */
+export async function neverMind(tx: Tx, audienceNo: number, people: readonly Pick<Again, 'customerNo' | 'afterBatch'>[]): Promise<void> {
+  if (people.length === 0) return
+  await tx.query(
+    `DELETE FROM say_again s USING unnest($2::bigint[], $3::bigint[]) AS p(customer_no, after_batch)
+     WHERE s.audience_no = $1 AND s.customer_no = p.customer_no AND s.after_batch IS NOT DISTINCT FROM p.after_batch`,
+    [audienceNo, people.map(({ customerNo }) => customerNo), people.map(({ afterBatch }) => afterBatch)],
+  )
 }
 
-/** It was said again: once more later, or never. Of whom only the removal was, the addition is still to come. */
-export async function saidAgain(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
-  const whole = `audience_no = $1 AND customer_no = ANY($2) AND NOT ${LEFT('say_again')}`
-  await tx.query(`DELETE FROM say_again WHERE ${whole} AND times <= 1`, [audienceNo, customers])
-  await tx.query(`UPDATE say_again SET times = times - 1, due_at = now() + interval '${DOUBTFUL_THEN}' WHERE ${whole}`, [audienceNo, customers])
+/**
+ * This batch is about to say them again: their rows name it, so that whatever another audience's worker leaves meanwhile (an account-wide
+ * removal, which may be applied after the repetition) is not taken for said. `pieceOf`: the batch that it is a piece of.
+ */
+export async function sayAgainBy(tx: Tx, audienceNo: number, batchNo: number, customers: readonly number[], pieceOf: number | null = null): Promise<void> {
+  await tx.query('UPDATE say_again SET after_batch = $2 WHERE audience_no = $1 AND customer_no = ANY($3) AND ($4::bigint IS NULL OR after_batch = $4)', [
+    audienceNo,
+    batchNo,
+    customers,
+    pieceOf,
+  ])
+}
+
+/** It was said again by this batch: once more later, or never. Of whom only the removal was, the addition is still to come. */
+export async function saidAgain(tx: Tx, audienceNo: number, batchNo: number, customers: readonly number[]): Promise<void> {
+  const whole = `audience_no = $1 AND customer_no = ANY($2) AND after_batch = $3 AND NOT ${LEFT('say_again')}`
+  await tx.query(`DELETE FROM say_again WHERE ${whole} AND times <= 1`, [audienceNo, customers, batchNo])
+  await tx.query(`UPDATE say_again SET times = times - 1, due_at = now() + interval '${DOUBTFUL_THEN}' WHERE ${whole}`, [audienceNo, customers, batchNo])
 }
 
 /** The repetition was refused: nothing changes within minutes. */
@@ -96,12 +143,13 @@ export interface Again {
   readonly held: Buffer
   /** The removal before an addition is said again as well. */
   readonly bothHalves: boolean
+  readonly afterBatch: number | null
 }
 
 /** A page of those who are due in an audience, in order. `removalsOnly`: an audience that is paused says nothing else (R7). */
 export async function readAgain(tx: Tx, audienceNo: number, after: number, removalsOnly: boolean, limit: number): Promise<Again[]> {
   const { rows } = await tx.query<Again>(
-    `SELECT s.customer_no AS "customerNo", CASE WHEN coalesce(l.remove_batch, 0) > l.add_batch THEN 'remove' ELSE 'add' END AS last, l.fingerprint, l.normaliser, l.held, s.both_halves AS "bothHalves"
+    `SELECT s.customer_no AS "customerNo", CASE WHEN coalesce(l.remove_batch, 0) > l.add_batch THEN 'remove' ELSE 'add' END AS last, l.fingerprint, l.normaliser, l.held, s.both_halves AS "bothHalves", s.after_batch AS "afterBatch"
      FROM ${NAMED}, ${FIRST_OPEN('$1')} AS open
      WHERE ${DUE} AND s.audience_no = $1 AND s.customer_no > $2 AND (NOT $3 OR coalesce(l.remove_batch, 0) > l.add_batch)
      ORDER BY s.customer_no LIMIT $4`,
@@ -124,11 +172,11 @@ export async function audiencesToSayAgain(tx: Tx, destinationNo: number): Promis
 }
 
 /**
- * Nobody saw what a repeated removal did, so its people are remembered for as long as it may still come: whoever returns meanwhile
- * is said again. Answers how many were forgotten.
+ * Nobody saw what a repeated removal did, or the other sending of one that was sent twice, so its people are remembered for as long as it
+ * may still come: whoever returns meanwhile is said again. Answers how many were forgotten.
  */
 export const FORGET_REPEATED = (atMost: number) => `DELETE FROM ledger WHERE ctid IN (
   SELECT l.ctid FROM ledger l JOIN batch b ON b.no = l.remove_batch
-  WHERE l.remove_batch > l.add_batch AND b.repeat AND b.state = 'applied' AND b.accepted_at < now() - interval '${DOUBTFUL_THEN}' AND b.unnamed_rejections = 0
+  WHERE l.remove_batch > l.add_batch AND (b.repeat OR b.attempts > 1) AND b.state = 'applied' AND b.accepted_at < now() - interval '${DOUBTFUL_THEN}' AND b.unnamed_rejections = 0
     AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
     AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no) LIMIT ${atMost})`

@@ -98,7 +98,7 @@ export async function act(job: Job, { run, feed, pages, expected, withholdAdditi
     const todo = decided.filter((person) => isNew(person, packer, since) && sort(person, tally, withholdAdditions))
     await settleQuietly(job, run, decided, withholdAdditions)
     const people = await partsOf(job, feed, todo, page.index, exact)
-    await clearQuiet(job, run, people)
+    await clearQuiet(job, run, todo, people)
     for (const { parts, suppressed, alike } of people) {
       if (alike) tally.unchanged += 1
       if (parts.some(({ kind }) => kind === 'removed')) removals += 1
@@ -146,10 +146,15 @@ function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): 
   }
 }
 
-/** Of a page, all at once: whoever is not said after all has nothing left to do; where only the normaliser is another, that is noted. */
-async function clearQuiet(job: Job, run: RunRow, people: readonly PersonParts[]): Promise<void> {
-  const quiet = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
-  if (quiet.length === 0) return
+/**
+ * Of a page, all at once: whoever is not said after all has nothing left to do; where only the normaliser is another, that is noted. Only of
+ * those who were left to do when they were looked at: what the settler leaves meanwhile is for the next run (C3).
+ */
+async function clearQuiet(job: Job, run: RunRow, decided: readonly Decided[], people: readonly PersonParts[]): Promise<void> {
+  const forced = new Set(decided.filter((person) => person.forced).map(({ customerNo }) => customerNo))
+  const silent = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
+  if (silent.length === 0) return
+  const quiet = silent.filter((no) => forced.has(no))
   const alike = people.flatMap((person) => (person.alike ? [person.customerNo] : []))
   await job.lease.fenced(run.no, async (tx) => {
     await clearTodo(tx, job.audience.no, quiet, run.no)

@@ -19,7 +19,7 @@ import { clearTodo, leave, recordAdditions, recordRemovals } from '../store/ledg
 import { recordPrivacyRemovals, recordRepeatedRemovals } from '../store/privacy-removals.ts'
 import type { AudienceRow, BatchRow, RunRow } from '../store/rows.ts'
 import { readBatch } from '../store/rows.ts'
-import { forgetToSayAgain } from '../store/say-again.ts'
+import { forgetToSayAgain, rememberEarlier, sayAgainBy } from '../store/say-again.ts'
 import { recordTags } from '../store/tags.ts'
 import { type Job, taggingOf } from './job.ts'
 
@@ -58,7 +58,7 @@ export async function storeBatch(
   { session, alongside, privacy = false, repeat = false, manner = 'list', sharedCall }: Storing,
 ): Promise<OpenBatch> {
   const { engine, audience, scope } = job
-  const { keys } = engine.destination.manifest
+  const { keys, keepsOrder, applies } = engine.destination.manifest
   const people = packed.parts.map(({ customerNo, kind, sets }) => ({ customerNo, kind, sets }))
   const seal = await engine.sealer.sealing(audience.tenantId, packed.parts.length + 1)
   const ledgerRows = packed.parts.map(({ customerNo, fingerprint, heldAfter }) => ({
@@ -92,9 +92,22 @@ export async function storeBatch(
       )
     await insertPayload(tx, job, no, seal(encodePayload(keys, people), payloadOf(audience.no, no)))
     if (packed.operation === 'add') {
+      await rememberEarlier(
+        tx,
+        scope,
+        keepsOrder || applies === 'answer',
+        numbersOf(people, () => true),
+      )
       await recordAdditions(tx, scope, no, job.versions, ledgerRows)
       await recordTags(tx, scope, tagged)
     } else await recordRemovals(tx, scope, no, ledgerRows)
+    if (repeat && !job.former)
+      await sayAgainBy(
+        tx,
+        audience.no,
+        no,
+        numbersOf(people, () => true),
+      )
     const of = (which: (part: Part) => boolean) => packed.parts.filter(which).map(({ customerNo }) => customerNo)
     await clearTodo(
       tx,

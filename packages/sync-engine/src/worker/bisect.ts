@@ -8,7 +8,9 @@
 import type { Failure } from '@audience-sync/destination-kit/failure'
 import { encodePayload, peopleOfRows } from '../pure/payload.ts'
 import { payloadOf } from '../sealer.ts'
+import { copyPrivacyRemovals } from '../store/privacy-removals.ts'
 import type { RunRow } from '../store/rows.ts'
+import { sayAgainBy } from '../store/say-again.ts'
 import { closeBatch, insertBatch, insertPayload, loadBatch, newSessionId, type OpenBatch } from './batches.ts'
 import { RunFails, reasonOf } from './endings.ts'
 import { type Job, storeCalls } from './job.ts'
@@ -99,6 +101,20 @@ async function divide(job: Job, run: RunRow, { batch, failure }: Refused, parts:
         people.map(({ customerNo }) => customerNo),
         batch.row.no,
       ])
+      if (repeat)
+        await sayAgainBy(
+          tx,
+          scope.audienceNo,
+          no,
+          people.map(({ customerNo }) => customerNo),
+          batch.row.no,
+        )
+      await copyPrivacyRemovals(
+        tx,
+        batch.row.no,
+        no,
+        people.map(({ customerNo }) => customerNo),
+      )
       made.push(no)
     }
     await closeBatch(tx, batch.row.no, 'split', reasonOf(failure))

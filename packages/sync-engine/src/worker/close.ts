@@ -3,7 +3,7 @@ import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
 import { type Drift, stopsUploads } from '../pure/drift.ts'
 import { TURN_CALLS } from '../pure/placement.ts'
-import { requestRun } from '../requests.ts'
+import { requestPrivacyRun, requestRun } from '../requests.ts'
 import { requestFollowUp } from '../store/follow-up.ts'
 import { leave } from '../store/ledger.ts'
 import { giveUpReplacing, replacingOf } from '../store/replacing.ts'
@@ -44,8 +44,16 @@ export function finish(job: Job, run: RunRow): Promise<void> {
     if (applying) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
     else await complete(tx, job.audience.no, run.no)
     if (run.trigger !== 'privacy') await restStatus(tx, job.audience.no)
+    // Whoever came too late for this run, and found it still open, gets one of their own with this very commit: nobody would make it later (R7).
+    else if (await isLeftForPrivacy(tx, job.audience.no)) await requestPrivacyRun(tx, job.audience)
     await requestFollowUp(tx, await readAudience(tx, job.audience.no))
   })
+}
+
+/** After the run's row is written: whoever asks for a privacy run locks that row, and leaves people before. */
+async function isLeftForPrivacy(tx: Tx, audienceNo: number): Promise<boolean> {
+  const { rows } = await tx.query(`SELECT FROM todo WHERE audience_no = $1 AND reason = 'privacy' LIMIT 1`, [audienceNo])
+  return rows.length > 0
 }
 
 export async function hasUnsettled(tx: Tx, runNo: number): Promise<boolean> {
@@ -84,11 +92,16 @@ export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
   else await setStatus(tx, audience, rows[0]?.unapplied ? 'pending' : 'active')
 }
 
-/** Goes on by itself later, or when somebody has mended the connection. The lease is given back meanwhile. */
-export function wait(job: Job, run: RunRow, forMs: number | null, reason: StatusReason): Promise<void> {
+/**
+ * Goes on by itself later, or when somebody has mended the connection. The lease is given back meanwhile. A wish that came since this worker
+ * looked made the run due, and this would undo it: it is due at once, and whoever claims it next sees the wish (C15).
+ */
+export function wait(job: Job, run: RunRow, askedMs: number | null, reason: StatusReason): Promise<void> {
   const throttled = reason.code === 'platform_throttled'
-  return job.lease.fenced(run.no, async (tx) => {
+  return job.lease.fenced(run.no, async (tx, { cancel, pause, remove }) => {
     await storeCalls(tx, job, run.no)
+    const wished = (cancel && !run.cancelRequestedAt) || (pause && !job.wished.pause) || (remove && !job.wished.remove)
+    const forMs = wished ? 0 : askedMs
     const { rows } = await tx.query<{ until: Date | null }>(
       `UPDATE run SET status = 'waiting', wait_reason = $3, not_before = CASE WHEN $2::float8 IS NULL THEN 'infinity' ELSE now() + $2 * interval '1 millisecond' END,
          -- Whoever has to wait after a whole turn joins the line anew.

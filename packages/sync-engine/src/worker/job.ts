@@ -28,7 +28,7 @@ import { othersWait } from '../store/line.ts'
 import type { AudienceRow } from '../store/rows.ts'
 import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
 import type { Engine } from './engine.ts'
-import type { Lease } from './lease.ts'
+import type { Lease, Wishes } from './lease.ts'
 
 /** As much as one needs to talk to the platform for an audience. */
 export interface Speaker {
@@ -49,6 +49,8 @@ export interface Job extends Omit<Speaker, 'audience'> {
   readonly config: SendConfig
   readonly choice: Choice
   readonly versions: Versions
+  /** What was wished when the work began. */
+  readonly wished: Pick<Wishes, 'pause' | 'remove'>
   /** Made with its first use. */
   tagging?: Hmac
   /** Whose removal for privacy was refused because of the size it would leave: removed from the whole account next (R7). */
@@ -79,6 +81,7 @@ export function openJob(engine: Engine, lease: Lease, audience: AudienceRow, exc
     config,
     choice,
     versions: { configVersion, normaliser: manifest.normaliserVersion },
+    wished: { pause: audience.pausedAt !== null, remove: audience.deleteRequestedAt !== null },
     calls: [],
     usages: [],
   }

@@ -228,7 +228,7 @@ export async function leaveSharersElsewhere(
   const open = engine.sealer.opening(tx, audience.tenantId)
   for (const { no, tagKey, ...scope } of rows) {
     const tagging = hmacSha256(await open(tagKey, ['tags', String(no)]))
-    await leaveSharersToSayAgain(tx, { audienceNo: no, ...scope }, batchNo, tagsOf(tagging, engine.destination.manifest.keys, sets))
+    await leaveSharersToSayAgain(tx, { audienceNo: no, ...scope }, batchNo, tagsOf(tagging, engine.destination.manifest.keys, sets), true)
     // They leave there, too, and that audience says so itself.
     await tx.query(
       `DELETE FROM say_again s USING todo t WHERE s.audience_no = $1 AND s.customer_no = ANY($2) AND s.after_batch = $3

@@ -9,7 +9,6 @@ import { missingOf } from '../drift/missing.ts'
 import { PAGE, REFUSED_AGAIN_MS } from '../options.ts'
 import type { HeldSet } from '../pure/held.ts'
 import { Packer } from '../pure/packer.ts'
-import { requestPrivacyRun } from '../requests.ts'
 import { leaveToFormer } from '../store/far-audience.ts'
 import { clearTodo, readTodo } from '../store/ledger.ts'
 import { replacingOf } from '../store/replacing.ts'
@@ -73,8 +72,6 @@ export async function removeForPrivacy(job: Job): Promise<void> {
   if (stuck.length > 0 || (await isLeft(job, run)))
     throw new RunWaits(REFUSED_AGAIN_MS, { code: 'platform_rejected_row', detail: 'The platform refused removals for privacy; they are tried again.' })
   await finish(job, run)
-  // Somebody came too late for this run and found it still open: they get one of their own.
-  if (await isLeft(job, null)) await lease.fenced(null, (tx) => requestPrivacyRun(tx, audience))
 }
 
 /** What may be there of these people. Nothing is in an audience whose deletion is proven (C19): the ledger forgets them. */
@@ -103,13 +100,10 @@ async function allowedAgain({ engine, lease, audience, choice }: Job, customers:
   return new Set(rows.filter(([, , purposes]) => (purposes & choice.purpose) !== 0).map(([no]) => no))
 }
 
-/** Whether somebody is left to remove: by this run, or by anybody. */
-const isLeft = (job: Job, run: RunRow | null): Promise<boolean> =>
+/** Whether this run left somebody to remove. */
+const isLeft = (job: Job, run: RunRow): Promise<boolean> =>
   inTenant(job.engine, job.lease.tenantId, async (tx) => {
-    const { rows } = await tx.query(`SELECT FROM todo WHERE audience_no = $1 AND reason = 'privacy' AND ($2::bigint IS NULL OR run_no = $2) LIMIT 1`, [
-      job.audience.no,
-      run?.no ?? null,
-    ])
+    const { rows } = await tx.query(`SELECT FROM todo WHERE audience_no = $1 AND reason = 'privacy' AND run_no = $2 LIMIT 1`, [job.audience.no, run.no])
     return rows.length > 0
   })
 

@@ -34,7 +34,8 @@ export async function sayEveryoneAgain(tx: Tx, audienceNo: number, days: number)
      FROM ledger l JOIN audience a ON a.no = l.audience_no AND a.generation = l.generation JOIN batch b ON b.no = l.add_batch
      WHERE l.audience_no = $1 AND (l.remove_batch IS NULL OR l.remove_batch < l.add_batch)
        AND b.state IN ('accepted', 'applied') AND b.accepted_at <= now() - $2 * interval '1 day'
-     ON CONFLICT (audience_no, customer_no) DO NOTHING`,
+     -- Whoever has a row is said again anyway, but for those of whom only an earlier addition is remembered.
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = now() WHERE say_again.due_at = 'infinity'`,
     [audienceNo, days],
   )
 }

@@ -50,7 +50,7 @@ export async function repeatLastWords(job: Job, run: RunRow, feed: Feed | null):
       for (const packed of packers[manner].add(parts)) await say(packed, manner)
     }
     const said = new Set(people.map(([{ customerNo }]) => customerNo))
-    const changed = due.filter(({ customerNo }) => !said.has(customerNo)).map(({ customerNo }) => customerNo)
+    const changed = due.filter(({ customerNo }) => !said.has(customerNo))
     await lease.fenced(run.no, (tx) => neverMind(tx, audience.no, changed))
   }
   for (const packed of packers.account.flush()) await say(packed, 'account')

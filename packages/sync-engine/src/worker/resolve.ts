@@ -6,8 +6,7 @@ import { orm } from '@audience-sync/db/database'
 import { and, eq, inArray } from 'drizzle-orm'
 import { batch } from '../schema/batch.ts'
 import { type RunRow, readRun } from '../store/rows.ts'
-import { loadBatch, tombstoned } from './batches.ts'
-import { ReplaceFails } from './endings.ts'
+import { loadBatch } from './batches.ts'
 import { inTenant } from './engine.ts'
 import type { Job } from './job.ts'
 import { ended, sendBatch } from './send.ts'
@@ -34,17 +33,12 @@ export async function resolveOpen(job: Job, ofRun?: RunRow): Promise<void> {
     const stored = await loadBatch(job, no)
     if (!stored) continue
     const run = await inTenant(job.engine, lease.tenantId, (tx) => readRun(tx, runNo))
-    const everyone = stored.people.map(({ customerNo }) => customerNo)
     if (state === 'planned' || attempts === 0) {
+      const everyone = stored.people.map(({ customerNo }) => customerNo)
       await ended(job, run, stored, 'dissolved', null, 'dissolved', everyone)
       continue
     }
-    const gone = await inTenant(job.engine, lease.tenantId, (tx) => tombstoned(tx, job, stored))
-    // Somebody in it may not be sent again: their removal is on its way, the others are said anew (C11).
-    // A place in a session cannot be left out: the whole of it is given up.
-    if (gone.size > 0 && stored.row.manner === 'replace')
-      throw new ReplaceFails({ code: 'replacement_failed', detail: 'Somebody opted out of a part whose outcome is unknown.' }, true)
-    if (gone.size > 0) await ended(job, run, stored, 'abandoned', null, 'unknown', everyone)
-    else await sendBatch(job, run, stored)
+    // Whoever began to send it is gone: until the platform takes it, it is unknown, also when the next try is refused at the door.
+    await sendBatch(job, run, { ...stored, row: { ...stored.row, state: 'unknown' } })
   }
 }

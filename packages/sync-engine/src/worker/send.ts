@@ -15,10 +15,10 @@ import { forgetRemoved, leave, neverAdded, type TodoReason } from '../store/ledg
 import { type Rejected, reject } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
 import { leaveToSayAgain, postpone, saidAgain } from '../store/say-again.ts'
-import { leaveSharersToSayAgain } from '../store/tags.ts'
+import { leaveAddedToSayAgain, leaveSharersToSayAgain } from '../store/tags.ts'
 import { closeBatch, digestOf, dropPeople, type OpenBatch, requestOf, tombstoned } from './batches.ts'
 import { bisect, type Refused } from './bisect.ts'
-import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
+import { failsWith, ReplaceFails, RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, taggingOf, takeQuota } from './job.ts'
 import { leaveSharersElsewhere, mayRemoveEverywhere } from './opt-out.ts'
@@ -41,20 +41,21 @@ const peopleIn = ({ people }: OpenBatch): number[] => people.map(({ customerNo }
 
 /** Answers how the batch was refused because of some row; null when its outcome is known. */
 async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: boolean): Promise<Refused | null> {
-  let batch: OpenBatch | null = stored
-  if (batch.row.attempts === 0) {
-    // C10: the batch is committed, now the tombstones: who was suppressed since the fetch is taken out before the first attempt.
-    const gone = await inTenant(job.engine, job.lease.tenantId, (tx) => tombstoned(tx, job, stored))
-    if (gone.size > 0) batch = await dropPeople(job, run, batch, gone)
-    if (!batch) return null
-  }
-  const request = requestOf(job, run, batch)
-  const sha256 = digestOf(request.body)
+  let batch = stored
+  let request = requestOf(job, run, batch)
+  let sha256 = digestOf(request.body)
   if (batch.row.sha256 && !batch.row.sha256.equals(sha256)) throw new Error(`Batch ${batch.row.id} would be sent with other bytes than before.`)
   for (let attempt = batch.row.attempts; ; attempt += 1) {
     const grant = await grantOf(job)
     if (!quotaTaken || attempt > 0) await takeQuota(job, grant.tier, 'write')
     await notBlocked(job)
+    const allowed = await withoutSuppressed(job, run, batch)
+    if (!allowed) return null
+    if (allowed !== batch) {
+      batch = allowed
+      request = requestOf(job, run, batch)
+      sha256 = digestOf(request.body)
+    }
     const taken = batch.row.manner === 'replace' ? await beforeReplacing(job, run, batch) : null
     if (taken) {
       await recordAccepted(job, run, batch, taken)
@@ -80,6 +81,22 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
   }
 }
 
+/**
+ * The batch is committed, now the tombstones, before every try (C10): whoever was suppressed since the fetch is taken out. Where an
+ * earlier try may have been taken the bytes cannot change: it is not made again, their removal is on its way, the others are said anew
+ * (C11). null: there is nothing to send.
+ */
+async function withoutSuppressed(job: Job, run: RunRow, batch: OpenBatch): Promise<OpenBatch | null> {
+  const gone = await inTenant(job.engine, job.lease.tenantId, (tx) => tombstoned(tx, job, batch))
+  if (gone.size === 0) return batch
+  if (batch.row.state !== 'unknown') return dropPeople(job, run, batch, gone)
+  // A place in a session cannot be left out: the whole of it is given up.
+  if (batch.row.manner === 'replace')
+    throw new ReplaceFails({ code: 'replacement_failed', detail: 'Somebody opted out of a part whose outcome is unknown.' }, true)
+  await ended(job, run, batch, 'abandoned', null, 'in_flight', peopleIn(batch))
+  return null
+}
+
 /** The lease is whole and the attempt is on record, before the call (S-4, C16). */
 async function intent(job: Job, run: RunRow, batch: OpenBatch, sha256: Buffer): Promise<void> {
   const { row } = batch
@@ -98,8 +115,10 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     const person = byRow[index]
     if (person) refused.set(person.customerNo, { customerNo: person.customerNo, code, platform })
   }
+  const { keys, applies, refusesLate = false, keepsOrder } = job.engine.destination.manifest
   const taken = row.operation === 'remove' ? people.flatMap(({ sets }) => sets) : []
-  const tags = tagsOf(await taggingOf(job), job.engine.destination.manifest.keys, taken)
+  const tagging = await taggingOf(job)
+  const tags = tagsOf(tagging, keys, taken)
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, row.no)
     await rejectPeople(tx, job, run, batch, [...refused.values()])
@@ -119,7 +138,6 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
         : new Set<number>()
     const lost = (...of: string[]) =>
       people.filter((person) => of.includes(person.kind) && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
-    const { applies, refusesLate = false, keepsOrder } = job.engine.destination.manifest
     // A repetition that was needless has no effect that the platform could show: nothing waits for it (C4).
     // A former audience is not watched either: it is told twice.
     const applied = applies === 'answer' || row.repeat || job.former === true
@@ -143,9 +161,15 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     if (applied || !refusesLate) await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [row.no])
     const customers = peopleIn(batch)
     if (job.former) return
-    if (row.repeat) await saidAgain(tx, row.audienceNo, customers)
+    if (row.repeat) await saidAgain(tx, row.audienceNo, row.no, customers)
     else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder || applies === 'answer', customers)
     await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
+    if (row.operation === 'add' && !keepsOrder && applies !== 'answer')
+      await leaveAddedToSayAgain(
+        tx,
+        job.scope,
+        people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })),
+      )
     if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, customers, taken)
     if (applied && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
     // What a repetition did is not seen: whoever it removed is forgotten when it can have no effect any more.
@@ -227,10 +251,15 @@ async function again({ engine, audience, lease }: Job, run: RunRow, failure: Fai
   return false
 }
 
+/** planned: this try, and every one before it, was surely not taken, and does not count as one: nothing of it can land later. */
 async function moved(job: Job, run: RunRow, batch: OpenBatch, state: 'unknown' | 'planned', failure: Failure): Promise<void> {
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, batch.row.no)
-    await tx.query('UPDATE batch SET state = $2, failure = $3 WHERE no = $1', [batch.row.no, state, JSON.stringify(reasonOf(failure))])
+    await tx.query(`UPDATE batch SET state = $2, failure = $3, attempts = CASE WHEN $2 = 'planned' THEN 0 ELSE attempts END WHERE no = $1`, [
+      batch.row.no,
+      state,
+      JSON.stringify(reasonOf(failure)),
+    ])
   })
   batch.row = { ...batch.row, state }
 }

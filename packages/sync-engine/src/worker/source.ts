@@ -7,6 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FeedRow, Horizon } from '@audience-sync/contracts/internal/feed'
 import { comparePositions } from '@audience-sync/contracts/internal/position'
+import { AppError } from '@audience-sync/errors/app-error'
 import { type EngineOptions, PAGE } from '../options.ts'
 import type { Feed } from '../peers.ts'
 import type { Versions } from '../pure/diff.ts'
@@ -134,7 +135,9 @@ function changedLater(engine: Engine, { signal }: Job['lease'], feed: Feed, run:
   let position = `${below}:0`
   return async () => {
     const first = await feed.horizon(signal)
-    await reach(feed, first, BigInt(first.xmax), engine.options.horizonMs, signal)
+    const now = await reach(feed, first, BigInt(first.xmax), engine.options.horizonMs, signal)
+    // The rows show what is committed; a change behind an open transaction is in them, and could not be told from what was planned.
+    if (BigInt(now.xmin) < BigInt(first.xmax)) throw new AppError('service_unavailable', 'The feed cannot be read up to now: an open transaction holds it.')
     for (let done = false; !done; ) {
       const page = await feed.changes(position, first.xmax, signal)
       for (const [no] of page.rows) changed.add(no)

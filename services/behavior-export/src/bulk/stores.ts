@@ -4,7 +4,7 @@ import type { Database } from '@audience-sync/db/database'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { ingestCustomers } from '../ingest/customers.ts'
 import { ingestMemberships } from '../ingest/memberships.ts'
-import { requireTenant } from '../tenants.ts'
+import { holdCountry, requireTenant } from '../tenants.ts'
 import type { Timed } from './check.ts'
 import type { Item, Stored } from './load.ts'
 
@@ -18,6 +18,7 @@ type Lines<T> = readonly Item<Timed<T>>[]
 
 export function storeMemberships({ db, vault, tenantId }: StoreParts, behaviorNo: number, items: Lines<MembershipChange>): Promise<Stored> {
   return db.tenant(tenantId, async (tx) => {
+    await holdCountry(tx, tenantId)
     const tenant = await requireTenant(tx, vault, tenantId)
     const inputs = items.map(({ value }) => ({ behaviorNo, customerId: value.customerId, member: value.member, at: value.at, eventId: null }))
     const { changed, stale, erased } = await ingestMemberships(tx, tenant, inputs)
@@ -29,6 +30,7 @@ export function storeMemberships({ db, vault, tenantId }: StoreParts, behaviorNo
 export async function storePeople({ db, vault, tenantId }: StoreParts, items: Lines<CustomerRecord>): Promise<Stored> {
   const dek = await vault.current(tenantId, items.length)
   return db.tenant(tenantId, async (tx) => {
+    await holdCountry(tx, tenantId)
     const tenant = await requireTenant(tx, vault, tenantId)
     const { changed, stale, erased, unusable } = await ingestCustomers(
       tx,

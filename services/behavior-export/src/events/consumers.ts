@@ -12,7 +12,7 @@ import { findBehaviorNumbers, storeBehavior } from '../behaviors.ts'
 import { ingestCustomers } from '../ingest/customers.ts'
 import { eraseCustomer } from '../ingest/erase.ts'
 import { ingestMemberships, type MembershipInput } from '../ingest/memberships.ts'
-import { findTenant, storeTenant, type Tenant, tenantNamed } from '../tenants.ts'
+import { findTenant, holdCountry, storeTenant, type Tenant, tenantNamed } from '../tenants.ts'
 import { behaviorNamed, changesOf, peopleOf } from './convert.ts'
 import { eventIdOf } from './event-id.ts'
 import { park } from './parked.ts'
@@ -25,6 +25,7 @@ export interface ConsumerParts {
 }
 
 async function tenantOf(tx: Tx, vault: DekStore, tenantId = ''): Promise<Tenant> {
+  await holdCountry(tx, tenantId)
   const tenant = await findTenant(tx, vault, tenantId)
   if (!tenant) throw new PoisonError('tenant_unknown', 'No such tenant.')
   return tenant

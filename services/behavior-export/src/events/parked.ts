@@ -14,9 +14,8 @@ import type { ReceivedEvent } from '@audience-sync/events/consumer'
 import { bury } from '@audience-sync/events/dead-letters'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { fromBinary, toBinary } from '@bufbuild/protobuf'
-import { findBehaviorNumbers } from '../behaviors.ts'
 import { ingestMemberships } from '../ingest/memberships.ts'
-import { findTenant } from '../tenants.ts'
+import { findTenant, holdCountry } from '../tenants.ts'
 import { changesOf } from './convert.ts'
 import { eventIdOf } from './event-id.ts'
 
@@ -64,23 +63,21 @@ export async function useParked(parts: ParkedParts): Promise<boolean> {
 
 const useOfTenant = ({ db, vault, now }: ParkedParts, tenantId: string): Promise<boolean> =>
   db.tenant(tenantId, async (tx) => {
+    await holdCountry(tx, tenantId)
     const tenant = await findTenant(tx, vault, tenantId)
     if (!tenant) return false
-    const { rows } = await tx.query<ParkedRow>(
-      `DELETE FROM parked_event WHERE id IN (
-         SELECT p.id FROM parked_event p JOIN behavior b ON p.behavior IN ('id:' || b.id, 'key:' || b.key)
-         ORDER BY p.parked_at LIMIT $1 FOR UPDATE OF p SKIP LOCKED) RETURNING *`,
+    // The number with the row, in one statement: a behavior that changes its key meanwhile is still the one that was meant.
+    const { rows } = await tx.query<ParkedRow & { behavior_no: number }>(
+      `WITH due AS (
+         SELECT p.id, b.no AS behavior_no FROM parked_event p JOIN behavior b ON p.behavior IN ('id:' || b.id, 'key:' || b.key)
+         ORDER BY p.parked_at LIMIT $1 FOR UPDATE OF p SKIP LOCKED)
+       DELETE FROM parked_event p USING due WHERE p.id = due.id RETURNING p.*, due.behavior_no`,
       [EVENTS_A_ROUND],
     )
-    const numbers = await findBehaviorNumbers(
-      tx,
-      tenant,
-      rows.map(({ behavior }) => behavior),
-    )
-    const inputs = rows.flatMap(({ behavior, message, headers }) =>
+    const inputs = rows.flatMap(({ behavior_no: behaviorNo, message, headers }) =>
       changesOf(fromBinary(MembershipChangedSchema, message), now()).map((change) => ({
         ...change,
-        behaviorNo: numbers.get(behavior) ?? 0,
+        behaviorNo,
         eventId: eventIdOf(headers[header.id]),
       })),
     )

@@ -7,7 +7,7 @@ import type { DekStore } from '@audience-sync/vault/dek-store'
 import { z } from 'zod'
 import { readCustomer } from '../customers.ts'
 import { ingestCustomers } from '../ingest/customers.ts'
-import { requireTenant } from '../tenants.ts'
+import { holdCountry, requireTenant } from '../tenants.ts'
 
 const tags = ['customers']
 const params = z.object({ customerId: z.string() })
@@ -41,6 +41,7 @@ export function customerRoutes(app: App, { db, vault, now }: Parts): void {
       const dek = await vault.current(tenantId)
       return db.tenant(tenantId, async (tx) => {
         await readCustomer(tx, customerId)
+        await holdCountry(tx, tenantId)
         await ingestCustomers(tx, dek, await requireTenant(tx, vault, tenantId), [{ customerId, consent: request.body, at: now() }])
         return readCustomer(tx, customerId)
       })

@@ -1,0 +1,238 @@
+/**
+ * Interleavings that are not drawn but made: two transactions that overlook each other, a worker that dies between two of its own, an
+ * answer that comes while somebody wishes something else. Each once lost somebody, or kept somebody who had to go.
+ */
+import { createHash } from 'node:crypto'
+import { afterEach, describe, expect, test } from '@jest/globals'
+import { requestCancel } from '../src/requests.ts'
+import { readSuppressions } from '../src/suppressions.ts'
+import type { Engine } from '../src/worker/engine.ts'
+import { requestRepeats } from '../src/worker/repeat.ts'
+import { makeWorld, type World, type WorldOptions } from './world.ts'
+
+const LATE_MS = 600_000
+const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
+const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
+/** Transactions before the end of a run that are of interest: its last looks, and its end. */
+const LAST = 4
+const PHONE = '+14155550100'
+
+let world: World
+afterEach(() => world.close())
+const start = async (options?: WorldOptions, ...members: number[]) => {
+  world = await makeWorld({ brake: { sharePercent: 100, minimum: 1_000_000 }, ...options })
+  for (const no of members) world.behavior.join(no)
+}
+/** The lease goes to a successor, as after a SIGKILL: this worker writes nothing any more. */
+const die = () =>
+  world.database.admin(`UPDATE sync.audience SET lease_epoch = lease_epoch + 1, lease_owner = 'another', lease_until = now() - interval '1 second'`)
+/** Whatever waits for a time is due, and nothing of the platform is in the way. */
+const recover = async () => {
+  await fetch(`${world.twin.url}/_twin/faults`, { method: 'DELETE' })
+  await world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status IN ('queued', 'waiting'); UPDATE sync.quota SET blocked_until = NULL`)
+  await world.work()
+}
+/** Until the platform has finished and nothing is left to repeat. */
+const calm = async () => {
+  for (let round = 0; round < 10; round += 1) {
+    world.twin.clock.advance(60_000)
+    await world.settle()
+    if (!(await requestRepeats(world.engine))) return
+    await world.work()
+  }
+  throw new Error('It never came to rest.')
+}
+
+describe('C10: the reader of the suppression log and a worker', () => {
+  /** Whose n-th transaction without a tenant waits before it commits, until `go`. */
+  const pausing = (n: number) => {
+    const reached = Promise.withResolvers<void>()
+    const go = Promise.withResolvers<void>()
+    let left = n
+    const { db } = world.engine
+    const engine: Engine = {
+      ...world.engine,
+      db: {
+        ...db,
+        tx: (fn) =>
+          db.tx(async (tx) => {
+            const result = await fn(tx)
+            left -= 1
+            if (left === 0) {
+              reached.resolve()
+              await go.promise
+            }
+            return result
+          }),
+      },
+    }
+    return { engine, reached: reached.promise, go: go.resolve }
+  }
+
+  test.each([1, 2])('each sees the other, whichever of the reader’s transactions is still open (%i)', async (n) => {
+    await start({}, 1, 2)
+    const { engine, reached, go } = pausing(n)
+    let reading: Promise<unknown> = Promise.resolve()
+    world.behavior.onFetch = async () => {
+      world.behavior.onFetch = undefined
+      world.behavior.suppress(1)
+      reading = readSuppressions(engine)
+      await Promise.race([reached, reading])
+    }
+    world.hooks.afterPush = async () => {
+      go()
+      await reading
+    }
+    await world.request()
+    await world.work()
+    await calm()
+    expect(world.far()).toEqual(emails(2))
+  })
+})
+
+test('C11: whoever opts out while a call is tried again is not in the next try', async () => {
+  await start({}, 1, 2)
+  world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })
+  world.hooks.beforePush = async () => {
+    delete world.hooks.beforePush
+    world.behavior.suppress(1)
+    await world.suppressions()
+  }
+  await world.request()
+  await world.work()
+  await calm()
+  const [first, ...others] = world.uploads().filter(({ method }) => method === 'POST')
+  expect(first?.body).toContain(emails(1)[0])
+  for (const { body } of others) expect(body).not.toContain(emails(1)[0])
+  await world.sync()
+  expect(world.far()).toEqual(emails(2))
+})
+
+test.each(['leaves', 'opts out'])(
+  'C12: of a call that a dead worker made nobody is forgotten, though the next try of it is refused at the door (one %s)',
+  async (how) => {
+    await start({}, 1, 2)
+    world.hooks.afterPush = async () => {
+      delete world.hooks.afterPush
+      await die()
+    }
+    await world.request()
+    await world.workOnce()
+    world.twin.fault({ kind: 'throttle', match: { path: '/users' }, times: 1 })
+    await world.work()
+    if (how === 'leaves') world.behavior.leave(1)
+    else world.behavior.suppress(1)
+    await world.suppressions()
+    await recover()
+    await world.sync()
+    await calm()
+    expect(world.far()).toEqual(emails(2))
+  },
+)
+
+test('R7: whoever opts out as a privacy run ends is removed, though its worker dies at that moment', async () => {
+  await start()
+  let most = 0
+  let person = 0
+  /** Answers how many transactions it had; the second person opts out before the n-th, after which the worker dies. */
+  const privacyRun = async (n: number) => {
+    person += 2
+    const [first, second] = [person - 1, person]
+    world.behavior.join(first)
+    world.behavior.join(second)
+    await world.sync()
+    world.behavior.suppress(first)
+    await world.suppressions()
+    let transactions = 0
+    world.hooks.beforeTransaction = async () => {
+      transactions += 1
+      if (transactions === n + 1) await die()
+      if (transactions !== n) return
+      world.behavior.suppress(second)
+      await world.suppressions()
+    }
+    await world.workOnce()
+    delete world.hooks.beforeTransaction
+    return transactions
+  }
+  most = await privacyRun(Number.POSITIVE_INFINITY)
+  for (let n = most - LAST; n <= most; n += 1) {
+    await privacyRun(n)
+    await recover()
+    await calm()
+    expect({ n, far: world.far().length }).toEqual({ n, far: 1 })
+  }
+}, 120_000)
+
+test('C15: a wish that comes while the platform refuses a call is not lost in the wait that follows', async () => {
+  await start({}, 1)
+  const run = await world.request()
+  world.twin.fault({ kind: 'throttle', match: { path: '/users' }, times: 1 })
+  world.hooks.beforePush = async () => {
+    await world.engine.db.tenant(world.tenantId, (tx) => requestCancel(tx, run))
+  }
+  await world.work()
+  expect(await world.run(run)).toMatchObject({ status: 'cancelled' })
+})
+
+describe('C2: an identifier goes from one customer to another', () => {
+  test('the addition is said again when the removal from the first is applied', async () => {
+    await start()
+    world.behavior.join(1, { email: 'p1@example.com', phone: PHONE })
+    await world.sync()
+    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'DELETE' }, delayMs: LATE_MS })
+    world.behavior.join(1, { email: 'p1@example.com' })
+    world.behavior.join(2, { email: 'p2@example.com', phone: PHONE })
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    await world.settle()
+    world.twin.clock.advance(LATE_MS)
+    await calm()
+    expect(world.far()).toEqual(emails(1, 2))
+    expect(world.far('PHONE')).toEqual([sha256(PHONE.slice(1))])
+  })
+
+  test('the same when it comes a run later', async () => {
+    await start()
+    world.behavior.join(1, { email: 'p1@example.com', phone: PHONE })
+    await world.sync()
+    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'DELETE' }, delayMs: LATE_MS })
+    world.behavior.leave(1)
+    await world.request()
+    await world.work()
+    world.behavior.join(2, { email: 'p2@example.com', phone: PHONE })
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    await world.settle()
+    world.twin.clock.advance(LATE_MS)
+    await calm()
+    expect(world.far()).toEqual(emails(2))
+    expect(world.far('PHONE')).toEqual([sha256(PHONE.slice(1))])
+  })
+})
+
+describe('C4: of two additions the first is applied last', () => {
+  test('a removal between them is said again', async () => {
+    await start()
+    world.behavior.join(1)
+    world.behavior.join(2)
+    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'POST' }, delayMs: LATE_MS, times: 1 })
+    await world.request()
+    await world.work()
+    world.behavior.join(1, { email: 'p1@example.com', phone: PHONE })
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    await world.settle()
+    world.behavior.leave(1)
+    await world.request()
+    await world.work()
+    world.twin.clock.advance(2_000)
+    await world.settle()
+    world.twin.clock.advance(LATE_MS)
+    await calm()
+    expect(world.far()).toEqual(emails(2))
+  })
+})
