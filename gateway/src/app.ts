@@ -7,9 +7,11 @@
  */
 
 import { newUuid, publicId } from '@audience-sync/contracts/ids'
+import { PlatformHealth } from '@audience-sync/contracts/rest/gateway'
 import type { Database } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
+import { serviceClient } from '@audience-sync/service/client'
 import { closeConnections } from '@audience-sync/service/closing'
 import { acceptJson } from '@audience-sync/service/json-body'
 import { describeRoutes } from '@audience-sync/service/openapi'
@@ -20,6 +22,7 @@ import cors from '@fastify/cors'
 import fastify, { type FastifyBaseLogger, type FastifyInstance, type FastifyRequest, LogController } from 'fastify'
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import type { Logger } from 'pino'
+import { z } from 'zod'
 import type { KeyMode } from './api-key.ts'
 import type { AuditLog } from './audit-log.ts'
 import type { Authenticator, Principal } from './authenticator.ts'
@@ -55,8 +58,11 @@ const BODY_TIMEOUT_MS = 3_600_000 // the longest upload; other bodies are timed 
 const HANDLER_TIMEOUT_MS = 10_000
 const KEEP_ALIVE_TIMEOUT_MS = 72_000 // longer than a balancer's
 const BODY_LIMIT = 256 * 1024
+const PLATFORMS_TIMEOUT_MS = 3_000 // the status page answers when others do not
 const MAX_PARAM_LENGTH = 16_384 // the whole head's limit: how long an id may be is said by who knows it
 const PROBES = new Set(['/livez', '/readyz'])
+
+const Platforms = z.object({ data: z.array(PlatformHealth) })
 
 /** RELIABILITY.md §3.4. Written out: helmet builds them anew for each request, which costs more than looking the caller up. */
 const SECURITY_HEADERS = {
@@ -114,7 +120,13 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
   answer(plain, limits)
   await describeRoutes(plain, 'gateway', 'v1')
   addProbes(plain, [async () => ({ ok: (await db.pool.query('SELECT 1')).rowCount === 1, detail: 'database' })])
-  status(app, { ...urls, ...(schedulerUrl && { scheduler: schedulerUrl }) })
+  const audiences = serviceClient({ name: 'audiences', url: urls.audiences, tokens, log })
+  app.addHook('onClose', () => audiences.close())
+  status(
+    app,
+    { ...urls, ...(schedulerUrl && { scheduler: schedulerUrl }) },
+    async (tenantId) => (await audiences.get('/internal/v1/platforms', { tenantId, schema: Platforms, timeoutMs: PLATFORMS_TIMEOUT_MS, retries: 0 })).data,
+  )
   keyRoutes(app, { db, mode: keyMode, onChanged: authenticator.forgetKey })
   tenantRoutes(app, { db, mode: keyMode, onChanged: authenticator.forgetTenant })
   auditRoutes(app, { db, audit })

@@ -83,6 +83,7 @@ test('the document describes the routes of the gateway and of every service that
     '/v1/tenants/{id}',
   ])
   expect(document.paths['/v1/audiences/{id}']?.get).toMatchObject({ tags: ['audiences'], security: [{ bearer: ['audiences:read'] }] })
+  expect(document.paths['/v1/status']?.get?.security).toEqual([{ bearer: [] }])
   expect(document.components.securitySchemes).toHaveProperty('bearer')
 })
 

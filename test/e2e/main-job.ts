@@ -37,6 +37,8 @@ export function mainJob(stage: Stage): void {
       const desired = rowsOf([...moving, ...first.slice(2 * MOVED), ...joining])
       expect(await farRows(twin, externalId)).toEqual(desired)
 
+      expect(await client.get('/v1/status')).toMatchObject({ platforms: [{ destination: 'meta', state: 'ok', failed: 0, lastAnswerAt: expect.any(String) }] })
+
       const seq = await lastSeq(twin)
       const third = await waitRun(client, (await refresh(client, made.id)).id)
       expect(third).toMatchObject({ status: 'completed', counts: { planned: 0 } })

@@ -1,5 +1,5 @@
-/** `GET /v1/status`: which of our services are ready, as the gateway sees it. */
-import { Status } from '@audience-sync/contracts/rest/gateway'
+/** `GET /v1/status`: how the platforms answer the tenant, and which of our services are ready, as the gateway sees it. */
+import { type PlatformHealth, Status } from '@audience-sync/contracts/rest/gateway'
 import type { App } from '@audience-sync/service/app'
 import { request } from 'undici'
 import { z } from 'zod'
@@ -11,7 +11,8 @@ const Readyz = z.object({ checks: z.array(z.object({ warning: z.string().optiona
 const FRESH_MS = 5_000 // many watchers, one look
 const TIMEOUT_MS = 3_000 // a service's own checks end after two seconds
 
-export function status(app: App, urls: Readonly<Record<string, string>>): void {
+export function status(app: App, urls: Readonly<Record<string, string>>, platformsOf: (tenantId: string) => Promise<PlatformHealth[]>): void {
+  const platforms = new TtlCache(platformsOf, { ttlMs: FRESH_MS })
   const looks = new TtlCache(look, { ttlMs: FRESH_MS })
 
   async function look(name: string) {
@@ -26,8 +27,16 @@ export function status(app: App, urls: Readonly<Record<string, string>>): void {
     }
   }
 
-  app.get('/v1/status', { config: { anyScope: true }, schema: { summary: 'Which parts of the system are ready', response: { 200: Status } } }, async () => {
-    const services = await Promise.all(Object.keys(urls).map((name) => looks.get(name)))
-    return { status: services.every(({ ok }) => ok) ? ('ok' as const) : ('degraded' as const), services }
-  })
+  app.get(
+    '/v1/status',
+    { config: { anyScope: true }, schema: { summary: 'How the platforms answer, and which parts of the system are ready', response: { 200: Status } } },
+    async ({ auth }) => {
+      const [services, seen] = await Promise.all([
+        Promise.all(Object.keys(urls).map((name) => looks.get(name))),
+        platforms.get(auth.tenantId).catch(() => null), // a page about trouble answers in trouble; the service that could not say is on it
+      ])
+      const ok = services.every((one) => one.ok) && (seen ?? []).every(({ state }) => state === 'ok')
+      return { status: ok ? ('ok' as const) : ('degraded' as const), platforms: seen, services }
+    },
+  )
 }

@@ -48,10 +48,13 @@ beforeEach(async () => {
   app.get('/v1/slow', { config: { scope: 'audiences:read' }, handlerTimeout: 20 }, async ({ signal }) => wait(5_000, undefined, { signal }))
   app.get(
     '/v1/mistaken',
-    { config: { scope: 'audiences:read' }, schema: { response: { 200: z.object({ id: z.string() }) } } },
+    {
+      config: { scope: 'audiences:read', alsoAnswers: [{ status: 200, description: 'Or all', type: 'application/x-ndjson' }] },
+      schema: { response: { 200: z.object({ id: z.string() }) } },
+    },
     async () => ({ id: 7 }) as never,
   )
-  app.get('/v1/callback', { config: { public: true } }, async ({ auth }) => ({ auth }))
+  app.get('/v1/callback', { config: { public: true, alsoAnswers: [{ status: 302, description: 'Back' }] } }, async ({ auth }) => ({ auth }))
   app.post('/v1/deep', { config: { scope: 'audiences:write', maxDepth: 12 } }, async () => ({}))
   app.get('/internal/v1/horizon', async ({ auth }) => ({ issuer: auth.issuer }))
 })
@@ -265,6 +268,8 @@ describe('the document', () => {
     expect(post.parameters).toEqual([expect.objectContaining({ in: 'header', name: 'idempotency-key', required: false })])
     expect(document.paths['/v1/things/{id}'].get.parameters.map(({ in: place }: { in: string }) => place)).not.toContain('header')
     expect(document.paths['/v1/callback'].get.security).toEqual([])
+    expect(document.paths['/v1/callback'].get.responses['302'].description).toBe('Back')
+    expect(Object.keys(document.paths['/v1/mistaken'].get.responses['200'].content)).toEqual(['application/json', 'application/x-ndjson'])
     expect(post.responses.default.content['application/problem+json'].schema).toEqual({ $ref: '#/components/schemas/Problem' })
     expect(document.components.schemas.Problem.required).toContain('code')
     expect(document.components.schemas.ThingInput).toMatchObject({ additionalProperties: false, required: ['name'] })

@@ -20,11 +20,37 @@ export const Problem = z
   })
   .meta({ id: 'Problem' })
 
+/** For the document alone: what a route answers in another form than its JSON, for example a stream or a way back for a browser. */
+export interface OtherAnswer {
+  readonly status: number
+  readonly description: string
+  /** Left out: without a body. */
+  readonly type?: string
+}
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    alsoAnswers?: readonly OtherAnswer[]
+  }
+}
+
 const IDEMPOTENCY = z.object({
   'idempotency-key': z.string().max(255).optional().meta({ description: 'The same key with the same body has one effect and the same answer, for 24 hours' }),
 })
 
 const PROBLEM_ANSWER = { description: 'A refusal, with a code', content: { 'application/problem+json': { schema: Problem } } }
+
+type Answers = Readonly<Record<string, unknown>> | undefined
+
+/** Beside its JSON. */
+function withMore(answers: Answers, more: readonly OtherAnswer[]): Record<string, unknown> {
+  const all: Record<string, unknown> = { ...answers }
+  for (const { status, description, type } of more) {
+    const json = answers?.[status] ? { 'application/json': { schema: answers[status] } } : {}
+    all[status] = type ? { description, content: { ...json, [type]: { schema: z.string() } } } : z.null().meta({ description })
+  }
+  return all
+}
 
 /** Registers the document; routes are described as they are added after it. */
 export async function describeRoutes(app: FastifyInstance, name: string, version: string): Promise<void> {
@@ -39,12 +65,13 @@ export async function describeRoutes(app: FastifyInstance, name: string, version
       const given = (document.schema ?? {}) as Record<string, unknown>
       const takesKey = route.method === 'POST' && !route.config?.public
       if (!url.startsWith('/v1/')) return { schema: { hide: true }, url }
-      const scope = scopeOf(url, route.config)
+      const { config } = route
+      const scope = scopeOf(url, config)
       const schema = {
         ...(takesKey && { headers: IDEMPOTENCY }),
         ...given,
-        security: scope ? [{ bearer: [scope] }] : [],
-        response: { ...(given.response as object), default: PROBLEM_ANSWER },
+        security: config?.public ? [] : [{ bearer: scope ? [scope] : [] }],
+        response: { ...withMore(given.response as Answers, config?.alsoAnswers ?? []), default: PROBLEM_ANSWER },
       }
       return jsonSchemaTransform({ ...document, schema })
     },

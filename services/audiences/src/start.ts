@@ -30,6 +30,7 @@ import { insightRoutes } from './routes/insight.ts'
 import { lookalikeRoutes } from './routes/lookalikes.ts'
 import { normaliserRoutes } from './routes/normalisers.ts'
 import { planRoutes, sweepPlans } from './routes/plans.ts'
+import { platformRoutes } from './routes/platforms.ts'
 import { proofRoutes } from './routes/proofs.ts'
 import { runRoutes } from './routes/runs.ts'
 import { checkSizes } from './size-check.ts'
@@ -94,7 +95,8 @@ export async function start(config: Config, { log, transport, tokens, destinatio
     tokens,
     ready: [() => subscription.healthy(), () => sizes.healthy(), () => erasures.healthy(), ...versionChecks(parts.destinations)],
   })
-  for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes, normaliserRoutes]) routes(app, parts)
+  for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes, normaliserRoutes, platformRoutes])
+    routes(app, parts)
   proofRoutes(app, parts, tokens)
   const url = await app.listen({ host: config.HOST, port: config.PORT })
   return {

@@ -97,6 +97,41 @@ describe('the catalogue', () => {
   })
 })
 
+describe('how a platform answers', () => {
+  const seen = async (tenantId?: string) => (await rig.call('GET', '/internal/v1/platforms', undefined, tenantId ? { tenantId } : {})).body.data
+  const called = (audienceId: string, statuses: readonly (number | null)[], ago = '1 minute') =>
+    rig.database.admin(
+      `INSERT INTO sync.call (tenant_id, destination_no, audience_no, method, path, status, duration_ms, started_at)
+       SELECT tenant_id, destination_no, no, 'POST', '/users', s, 5, now() - $3::interval FROM sync.audience, unnest($2::smallint[]) AS s WHERE id = $1`,
+      [bare(audienceId), statuses, ago],
+    )
+
+  test('is told by the last minutes’ calls, to the tenant whose they are', async () => {
+    const accountId = rig.account()
+    const { id } = await rig.audience({ accountId })
+    await called(id, [503, 503, 503], '20 minutes')
+    expect(await seen()).toMatchObject([{ destination: 'meta', state: 'ok', calls: 0, lastAnswerAt: null, statusPage: expect.stringContaining('https://') }])
+    await called(id, [null, 503, 500])
+    expect(await seen()).toMatchObject([{ state: 'down', calls: 3, failed: 3, lastAnswerAt: null }])
+    await called(id, [200, 400])
+    expect(await seen()).toMatchObject([{ state: 'degraded', calls: 5, failed: 3, lastAnswerAt: expect.any(String) }])
+    await called(
+      id,
+      Array.from({ length: 30 }, () => 200),
+    )
+    expect(await seen()).toMatchObject([{ state: 'ok', calls: 35, blockedUntil: null }])
+    expect(await seen(newUuid())).toMatchObject([{ state: 'ok', calls: 0 }])
+    await rig.database.admin(
+      `INSERT INTO sync.quota (destination_no, quota, scope, capacity, blocked_until)
+       SELECT destination_no, 'api_score', account_external_id, 60, now() + interval '5 minutes' FROM sync.audience WHERE id = $1`,
+      [bare(id)],
+    )
+    expect(await seen()).toMatchObject([{ state: 'degraded', blockedUntil: expect.any(String) }])
+    expect(await seen(newUuid())).toMatchObject([{ state: 'ok', blockedUntil: null }])
+    await rig.database.admin('DELETE FROM sync.quota')
+  })
+})
+
 describe('one run and one person', () => {
   test('counts are those of the batches; rejections and calls are listed; the person is explained', async () => {
     const { id, lastRun } = await rig.audience()

@@ -108,9 +108,28 @@ export const AuditEntry = z
   })
   .meta({ id: 'AuditEntry' })
 
+/** How a platform answers this tenant. */
+export const PlatformHealth = z
+  .object({
+    destination: z.string(),
+    title: z.string(),
+    state: z.enum(['ok', 'degraded', 'down']),
+    text: z.string(),
+    calls: z.int().meta({ description: 'of the last `windowMinutes`' }),
+    failed: z.int().meta({ description: 'of them without an answer, or with a failure of the platform’s own' }),
+    windowMinutes: z.int(),
+    lastAnswerAt: z.iso.datetime().nullable(),
+    blockedUntil: z.iso.datetime().nullable().meta({ description: 'a limit of the platform is reached: no calls before' }),
+    warnings: z.array(z.string()).meta({ description: 'for example that the platform will end the API version in use' }),
+    statusPage: z.string().meta({ description: 'the platform’s own' }),
+  })
+  .meta({ id: 'PlatformHealth' })
+export type PlatformHealth = z.infer<typeof PlatformHealth>
+
 export const Status = z
   .object({
-    status: z.enum(['ok', 'degraded']),
+    status: z.enum(['ok', 'degraded']).meta({ description: 'ok: every service is ready, and every platform answers' }),
+    platforms: z.array(PlatformHealth).nullable().meta({ description: 'as we see them; null: not known now' }),
     services: z.array(
       z.object({
         name: z.string(),

@@ -65,7 +65,7 @@ export function runRoutes(app: App, { db, peers }: RouteParts): void {
   app.get(
     '/v1/runs/:id/rejections',
     {
-      config: read,
+      config: { ...read, alsoAnswers: [{ status: 200, description: 'A page; or all, a line each, as NDJSON', type: NDJSON }] },
       handlerTimeout: EXPORT_TIMEOUT_MS,
       schema: {
         tags,
@@ -93,7 +93,7 @@ export function runRoutes(app: App, { db, peers }: RouteParts): void {
   app.get(
     '/v1/runs/:id/stream',
     {
-      config: read,
+      config: { ...read, alsoAnswers: [{ status: 200, description: 'Server-sent events', type: 'text/event-stream' }] },
       handlerTimeout: STREAM_MS + STREAM_GRACE_MS,
       schema: { tags, summary: 'A run as it moves: server-sent events `run`, then `end`', params },
     },

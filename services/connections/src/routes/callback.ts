@@ -7,7 +7,7 @@ export function callbackRoute(app: App, { flow }: Context): void {
   app.get(
     '/v1/oauth/:destination/callback',
     {
-      config: { public: true },
+      config: { public: true, alsoAnswers: [{ status: 302, description: 'Back to `returnUrl`' }] },
       handlerTimeout: PLATFORM_TIMEOUT_MS,
       schema: {
         tags: ['Connections'],

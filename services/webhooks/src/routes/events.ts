@@ -13,7 +13,7 @@ export function eventRoutes(app: App, { db }: RouteParts): void {
   app.get(
     '/v1/events',
     {
-      config: { scope: 'audiences:read' },
+      config: { scope: 'audiences:read', alsoAnswers: [{ status: 200, description: 'Server-sent events', type: 'text/event-stream' }] },
       handlerTimeout: STREAM_MS + STREAM_GRACE_MS,
       schema: {
         tags: ['Webhooks'],
