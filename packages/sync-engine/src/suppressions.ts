@@ -16,6 +16,12 @@ import { leave } from './store/ledger.ts'
 import { type AudienceRow, readAudience } from './store/rows.ts'
 import type { Engine } from './worker/engine.ts'
 
+/**
+ * In place of a tombstone's sequence when the feed was restored. Transaction numbers may begin anew then, so whatever the log says of the
+ * person counts as newer; of whom it says nothing, the objection was lost with the data, and the tombstone is all that remembers it.
+ */
+const OF_ANOTHER_HISTORY = -1
+
 /** Reads one page. Answers true when there is more. One reader per destination: the cursor's row is locked while it reads. */
 export async function readSuppressions(engine: Engine): Promise<boolean> {
   const { db, destinationNo, suppressions } = engine
@@ -24,7 +30,7 @@ export async function readSuppressions(engine: Engine): Promise<boolean> {
   ])
   const from = rows[0] ?? { epoch: null, position: '0:0' }
   const page = await suppressions.after(from.position)
-  // After a restore the positions are another history's: read it all again (C8). Tombstones are harmless twice.
+  // After a restore the positions are another history's: read it all again (C8).
   const restarted = from.epoch !== null && from.epoch !== page.horizon.epoch
   const next = restarted ? '0:0' : page.next
   if (!restarted && page.rows.length === 0 && next === from.position && from.epoch !== null) return false
@@ -36,7 +42,11 @@ export async function readSuppressions(engine: Engine): Promise<boolean> {
        ON CONFLICT (destination_no) DO UPDATE SET epoch = excluded.epoch, position = excluded.position WHERE c.position = $4`,
       [destinationNo, page.horizon.epoch, next, from.position],
     )
-    if (rowCount === 0 || restarted) return // another pod has read this page
+    if (rowCount === 0) return // another pod has read this page
+    if (restarted) {
+      await tx.query('UPDATE tombstone SET seq = $2 WHERE destination_no = $1', [destinationNo, OF_ANOTHER_HISTORY])
+      return
+    }
     await leaveToRemove(tx, engine, latestOf(page.rows))
   })
   return restarted || !page.done
@@ -56,7 +66,8 @@ async function bury(tx: Tx, engine: Engine, latest: Latest): Promise<void> {
   const places = entries.map(({ at }) => readPosition(at))
   await tx.query(
     `INSERT INTO tombstone AS t (destination_no, customer_no, purposes, xid, seq) SELECT $1::smallint, * FROM unnest($2::bigint[], $3::smallint[], $4::bigint[], $5::bigint[])
-     ON CONFLICT (destination_no, customer_no) DO UPDATE SET purposes = t.purposes | excluded.purposes, xid = excluded.xid, seq = excluded.seq WHERE (t.xid, t.seq) < (excluded.xid, excluded.seq)`,
+     ON CONFLICT (destination_no, customer_no) DO UPDATE SET purposes = t.purposes | excluded.purposes, xid = excluded.xid, seq = excluded.seq
+       WHERE t.seq = ${OF_ANOTHER_HISTORY} OR (t.xid, t.seq) < (excluded.xid, excluded.seq)`,
     [
       engine.destinationNo,
       entries.map(({ customerNo }) => customerNo),

@@ -252,3 +252,23 @@ describe('C19: far audiences that were left', () => {
     expect(await ledger()).toBe(0)
   })
 })
+
+test('a name that was changed here, and told there, between the look and its record is not taken for theirs', async () => {
+  await inStep({}, 1)
+  await policy({ renamed: 'accept' })
+  await asked()
+  const { destination } = world.engine
+  const slow: typeof destination = {
+    ...destination,
+    async readAudience(...of) {
+      const far = await destination.readAudience(...of)
+      await world.database.admin(`UPDATE sync.audience SET name = 'Ours', far_stale = true`)
+      await world.request()
+      await world.work()
+      return far
+    },
+  }
+  expect(await lookAtOne({ ...world.engine, destination: slow }, signal)).toBe(true)
+  expect(await world.audience()).toMatchObject({ name: 'Ours', far_stale: false })
+  expect(await codes()).toEqual([])
+})

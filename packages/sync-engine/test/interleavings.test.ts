@@ -3,6 +3,7 @@
  * answer that comes while somebody wishes something else. Each once lost somebody, or kept somebody who had to go.
  */
 import { createHash } from 'node:crypto'
+import { AppError } from '@audience-sync/errors/app-error'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
 import { readSuppressions } from '../src/suppressions.ts'
@@ -235,4 +236,72 @@ describe('C4: of two additions the first is applied last', () => {
     await calm()
     expect(world.far()).toEqual(emails(2))
   })
+})
+
+test('C15: a connection that is mended between its refusal and the wait for it is not waited for', async () => {
+  await start({}, 1)
+  const { grants } = world.engine
+  const { get } = grants
+  let refused = false
+  Object.assign(grants, {
+    get: async (...of: Parameters<typeof get>) => {
+      if (refused) return get(...of)
+      refused = true
+      throw new AppError('connection_expired', 'The platform no longer takes the token.')
+    },
+  })
+  const run = await world.request()
+  await world.work()
+  await world.settle()
+  expect(await world.run(run)).toMatchObject({ status: 'completed' })
+  expect(world.far()).toEqual(emails(1))
+})
+
+test('C5: a run that was wished for while a plan was queued follows it, though the plan is cancelled', async () => {
+  await start({}, 1)
+  const planned = await world.request('incremental', world.audienceNo, 'plan')
+  await world.database.admin('UPDATE sync.run SET bound = $2 WHERE no = $1', [planned, String(world.behavior.xid)])
+  world.behavior.join(2)
+  expect(await world.request('incremental', world.audienceNo, 'realtime')).toBe(planned)
+  await world.engine.db.tenant(world.tenantId, (tx) => requestCancel(tx, planned))
+  await world.work()
+  await world.settle()
+  expect(await world.run(planned)).toMatchObject({ status: 'cancelled' })
+  expect(world.far()).toEqual(emails(1, 2))
+})
+
+test('a plan waits where an open transaction hides who changed after it', async () => {
+  await start({}, 1, 2)
+  await world.sync()
+  world.behavior.join(3)
+  const planned = await world.request('incremental', world.audienceNo, 'plan')
+  await world.database.admin('UPDATE sync.run SET bound = $2 WHERE no = $1', [planned, String(world.behavior.xid)])
+  world.behavior.xmin = world.behavior.xid
+  world.behavior.leave(3) // committed, and behind the open transaction
+  await world.work()
+  expect(await world.run(planned)).toMatchObject({ status: 'waiting', counts: { planned: 0 } })
+  world.behavior.xmin = undefined
+  await recover()
+  expect(await world.run(planned)).toMatchObject({ counts: { planned: 0 } })
+  expect(world.far()).toEqual(emails(1, 2))
+})
+
+test('C8: after a restore in which positions begin anew, whoever has consented again is sent', async () => {
+  await start({}, 1, 2, 3)
+  world.behavior.xid = 5_000
+  world.behavior.suppress(1)
+  world.behavior.suppress(3)
+  await world.suppressions()
+  world.behavior.change(1, { allowed: 7 })
+  // A dump without the last objection, read into a new cluster: its log is numbered anew, from the beginning of the new history.
+  world.behavior.xid = 60
+  world.behavior.epoch = 'e2'
+  world.behavior.change(3, { allowed: 7 })
+  const [kept] = world.behavior.suppressed
+  world.behavior.suppressed.length = 0
+  if (kept) world.behavior.suppressed.push({ ...kept, at: '60:1' })
+  world.behavior.xid = 61
+  await world.suppressions()
+  await world.sync()
+  expect(world.far()).toEqual(emails(1, 2)) // of the third only the tombstone remembers what was said
 })

@@ -11,6 +11,7 @@ import { setStatus } from '@audience-sync/sync-engine/store/status'
 import { and, eq, isNull } from 'drizzle-orm'
 import { wantSizeCheck } from './size-check.ts'
 import { MENDABLE } from './status.ts'
+import { claimDefaultCountry } from './tenant-default.ts'
 
 const REALTIME_DELAY_MS = 3_000 // DESIGN.md §2.2: debounced to a few seconds
 
@@ -88,6 +89,7 @@ async function mended(tx: Tx, row: AudienceRow): Promise<void> {
 
 /** Another country reads national phone numbers differently: what was sent may be wrong now (C9). */
 async function tenantChanged(tx: Tx, tenantId: string, country: string | null, occurredAt: Date): Promise<void> {
+  await claimDefaultCountry(tx, tenantId)
   const { rowCount } = await tx.query(
     `INSERT INTO tenant_default AS t (tenant_id, default_country, occurred_at) VALUES ($1, $2, $3)
      ON CONFLICT (tenant_id) DO UPDATE SET default_country = excluded.default_country, occurred_at = excluded.occurred_at

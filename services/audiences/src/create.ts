@@ -11,13 +11,14 @@ import type { CheckedAudience } from './check-new.ts'
 import { claimName } from './name-taken.ts'
 import { wantSizeCheck } from './size-check.ts'
 import { announceAudience } from './store.ts'
-import { defaultCountryOf } from './tenant-default.ts'
+import { defaultCountryOf, holdDefaultCountry } from './tenant-default.ts'
 
 export async function createAudience(tx: Tx, tenantId: string, checked: CheckedAudience, campaignRef: string | null): Promise<AudienceRow> {
   const { asked, manifest, settings, minimumSize, eligible } = checked
   await claimName(tx, checked.accountId, asked.name, manifest.limits.nameLength)
   await claimPlace(tx, checked)
   const tooSmall = eligible < minimumSize
+  await holdDefaultCountry(tx, tenantId)
   const row = await insert(tx, {
     id: newUuid(),
     tenantId,

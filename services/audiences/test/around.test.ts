@@ -126,3 +126,26 @@ test('C9: another default country of the tenant makes the next runs full; older 
   const rows = await rig.database.admin('SELECT default_country, config_version, full_reason FROM sync.audience WHERE id = $1', [bare(id)])
   expect(rows).toEqual([{ default_country: 'DE', config_version: 2, full_reason: 'config_changed' }])
 })
+
+test('C9: an audience that is being made while the default country changes has the new one, too', async () => {
+  const [next] = await rig.database.admin<{ no: number }>(`SELECT nextval(pg_get_serial_sequence('sync.audience', 'no'))::int + 1 AS no`)
+  const waiting = async (than: number) =>
+    (await rig.database.admin(`SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`)).length > than
+  let told = false
+  let making: ReturnType<Rig['audience']> | undefined
+  let telling: Promise<unknown> | undefined
+  // While this is not committed the audience cannot ask for its count: it is stored, and not committed either.
+  await rig.db.tenant(rig.tenantId, async (tx) => {
+    await tx.query('INSERT INTO size_check (audience_no, tenant_id) VALUES ($1, $2)', [next?.no, rig.tenantId])
+    making = rig.audience()
+    await until('the audience to be stored', () => waiting(0))
+    telling = rig.hear('audiences.tenant-changed', { tenantId: 'ten_x', slug: 'demo', defaultCountry: 'FR', status: 'active' }).then(() => {
+      told = true
+    })
+    await until('the change to be stored, or to wait', async () => told || (await waiting(1)))
+    await tx.query('DELETE FROM size_check WHERE audience_no = $1', [next?.no])
+  })
+  const made = await making
+  await telling
+  expect(await rig.database.admin('SELECT default_country FROM sync.audience WHERE id = $1', [bare(made?.id)])).toEqual([{ default_country: 'FR' }])
+})

@@ -29,7 +29,9 @@ export async function recordLook(tx: Tx, engine: Engine, looked: AudienceRow, se
     return false
   }
   const { far } = seen
-  const drift = lookedAt(far, await here(tx, audience, far), before, new Date())
+  // Renamed or told meanwhile: what was seen is older than what is written here.
+  const told = looked.farStale || looked.name !== audience.name
+  const drift = lookedAt(far, await here(tx, { ...audience, farStale: audience.farStale || told }, far), before, new Date())
   await store(tx, no, drift)
   await tellFar(tx, audience, far)
   await tell(tx, audience, before, drift)

@@ -144,11 +144,12 @@ export async function endIn(tx: Tx, job: Job, run: RunRow, as: 'failed' | 'cance
   const replacing = replacingOf(job.audience)
   if (replacing?.state === 'open' && replacing.runNo === run.no) await giveUpReplacing(tx, job.audience, replacing, reason)
   await closeOpen(tx, job, run, as)
-  await tx.query('UPDATE run SET status = $2, error = $3, finished_at = now() WHERE no = $1 AND finished_at IS NULL', [
-    run.no,
-    as,
-    reason && JSON.stringify(reason),
-  ])
+  const { rows: ended } = await tx.query<{ follow_up: boolean }>(
+    'UPDATE run SET status = $2, error = $3, finished_at = now() WHERE no = $1 AND finished_at IS NULL RETURNING follow_up',
+    [run.no, as, reason && JSON.stringify(reason)],
+  )
+  // A plan's run that ended before it began: who wished for another run meanwhile still gets it.
+  if (ended[0]?.follow_up) await requestRun(tx, { audience: job.audience, trigger: 'api', announce: false })
   await announce(tx, as, job.audience, await readRun(tx, run.no), reason?.code)
   if (await hasUnsettled(tx, run.no)) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
   // Whoever cancels the healing takes the answer back: the question stands again.

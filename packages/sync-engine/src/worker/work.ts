@@ -24,7 +24,7 @@ import { ReplaceFails, RunFails, RunHolds, RunStops, RunWaits, reasonOf } from '
 import { type Engine, inTenant } from './engine.ts'
 import { ensureFarAudience, tellChoices } from './far-audience.ts'
 import { heal, wantsHeal } from './heal.ts'
-import { backoffMs, type Job, openJob } from './job.ts'
+import { backoffMs, grantOf, type Job, openJob } from './job.ts'
 import { Fenced, type Lease } from './lease.ts'
 import { lookAfterLookalikes } from './lookalikes.ts'
 import { countPlan } from './plan.ts'
@@ -106,7 +106,8 @@ async function doRun(job: Job, queued: RunRow): Promise<void> {
     return finish(job, run)
   }
   const { eligible } = await feed.eligible(manifest.purpose(job.config.settings), job.choice.chosen, audience.minimumSize)
-  const tooSmall = await lease.fenced(run.no, (tx) => crossMinimum(tx, audience, eligible))
+  // `audiences` counts, too: whether it is too small is read under the lock, so that a crossing is told once.
+  const tooSmall = await lease.fenced(run.no, async (tx) => crossMinimum(tx, await readAudience(tx, audience.no), eligible))
   if (tooSmall && audience.externalId === null) return finish(job, run)
   const bound = await chooseBound(job, feed, run)
   await lease.fenced(run.no, async (tx) => {
@@ -170,7 +171,11 @@ async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<vo
       if (error instanceof RunFails && error.missing) await noteMissing(job, error)
       return later(job, error)
     }
-    if (error instanceof RunWaits) return wait(job, run, error.forMs, error.reason)
+    if (error instanceof RunWaits) {
+      await wait(job, run, error.forMs, error.reason)
+      if (error.forMs === null) await goOnIfMended(job, run)
+      return
+    }
     if (error instanceof ReplaceFails) return addAndRemove(job, run, error)
     if (error instanceof RunHolds) return hold(job, run, error.figures)
     if (error instanceof RunFails && error.missing) return noteMissing(job, error, run)
@@ -182,6 +187,20 @@ async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<vo
     job.engine.log.error({ err: error, runId: run.id }, 'a run failed')
     return end(job, run, 'failed', { code: 'internal' }, 'error')
   }
+}
+
+/**
+ * Whoever mends a connection makes the runs due that wait for it. One that was refused before, and stored its wait after, would wait for ever:
+ * so it asks once more, now that it can be seen waiting.
+ */
+async function goOnIfMended(job: Job, run: RunRow): Promise<void> {
+  try {
+    await grantOf(job)
+  } catch (error) {
+    if (error instanceof RunWaits) return
+    throw error
+  }
+  await job.lease.fenced(run.no, (tx) => tx.query(`UPDATE run SET not_before = now() WHERE no = $1 AND status = 'waiting'`, [run.no]))
 }
 
 /** The run that meets it ends; what follows is the owner's (C19). */
