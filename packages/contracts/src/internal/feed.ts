@@ -19,7 +19,7 @@ export const FeedRow = z.tuple([z.int(), z.union([z.literal(0), z.literal(1)]), 
 export type FeedRow = z.infer<typeof FeedRow>
 
 /** Groups that may be sent for a purpose (its bit). */
-export const groupsLeft = (row: FeedRow, purpose: number): number => row[3] & ~(row[5 + Math.log2(purpose)] ?? 0)
+export const groupsLeft = ([, , , groups, , ...withheld]: FeedRow, purpose: number): number => groups & ~(withheld[Math.log2(purpose)] ?? 0)
 
 /** The same snapshot for all of it. */
 export const Horizon = z.object({
