@@ -112,7 +112,7 @@ describe('without an answer it says whether the request can have been done', () 
   })
 
   test('a connection that never gets through its handshake: not sent, at the connect deadline', async () => {
-    const silent = createServer()
+    const silent = createServer((socket) => stops.push(() => socket.destroy())) // nobody reads from it, so it would not see its end
     await new Promise<void>((resolve) => void silent.listen(0, '127.0.0.1', resolve))
     const client = guardedClient({ baseUrl: `https://127.0.0.1:${(silent.address() as AddressInfo).port}`, name: 'meta', connectTimeoutMs: 50 })
     stops.push(
