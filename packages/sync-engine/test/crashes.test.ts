@@ -3,12 +3,12 @@
  * sending and recording, in the middle of a split, between the halves of a replacement. Whatever it left, the successor makes
  * the far side equal to the behavior, nobody is lost, and the counts add up at every look (S-4, S-5, SYNC.md C3, C15, C24).
  */
-import { createHash } from 'node:crypto'
 import type { Identifiers } from '@audience-sync/contracts/people'
 import { afterEach, describe, expect, test } from '@jest/globals'
+import { workAndDieAt } from './death.ts'
+import { sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const NO_BRAKE = { brake: { sharePercent: 100, minimum: 100 } }
 
 let world: World
@@ -16,26 +16,6 @@ afterEach(() => world.close())
 
 const start = async (options: WorldOptions = {}) => {
   world = await makeWorld({ rowsPerCall: 2, ...NO_BRAKE, ...options })
-}
-
-/** The lease goes to a successor, as after a SIGKILL: this worker writes nothing any more. */
-const die = () =>
-  world.database.admin(`UPDATE sync.audience SET lease_epoch = lease_epoch + 1, lease_owner = 'another', lease_until = now() - interval '1 second'`)
-
-/** Dies before the n-th transaction; answers whether there were so many. */
-async function workAndDieAt(n: number): Promise<boolean> {
-  let left = n
-  let died = false
-  world.hooks.beforeTransaction = async () => {
-    left -= 1
-    if (left !== 0) return
-    died = true
-    await die()
-  }
-  // One claim only: the next one is the successor's.
-  await world.workOnce()
-  delete world.hooks.beforeTransaction
-  return died
 }
 
 /** What waits for a time is due; what the platform works on is applied. */
@@ -99,7 +79,7 @@ async function dieEverywhere(
   for (let n = 1; n <= MOST; n += every) {
     await round(n)
     await world.request()
-    const died = await workAndDieAt(n)
+    const died = await workAndDieAt(world, n)
     await after(n)
     await expectSums()
     await recover()
@@ -171,7 +151,7 @@ describe('a removal for privacy', () => {
     for (let n = 1; ; n += 1) {
       world.behavior.suppress(n)
       await world.suppressions()
-      const died = await workAndDieAt(n)
+      const died = await workAndDieAt(world, n)
       await recover()
       expect({ n, far: world.far() }).toEqual({ n, far: digests(({ email }) => [email ?? '']) })
       await expectNothingOpen()

@@ -1,13 +1,10 @@
 /** What a hostile reading of the workers found, each once: SYNC.md C5, C9, C10, C13, C15, C24. */
-import { createHash } from 'node:crypto'
 import { until } from '@audience-sync/testing/until'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel, requestPause, requestPrivacyRun } from '../src/requests.ts'
 import { settleOne } from '../src/settle.ts'
+import { emails, sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
 
 let world: World
 afterEach(() => world.close())
@@ -28,8 +25,7 @@ describe('a batch whose answer was lost', () => {
     await start({ identifiers: ['email'], options: { backoffMs: 60_000 } })
     world.behavior.join(1, { email: 'p1@example.com', phone: '+14155550100' })
     world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })
-    await world.request()
-    await world.work()
+    await world.submit()
     await world.database.admin(`UPDATE sync.audience SET identifiers = '{email,phone}', config_version = config_version + 1, full_reason = 'config_changed'`)
     await wakeUp()
     await world.work()
@@ -44,8 +40,7 @@ describe('a batch whose answer was lost', () => {
   test('C24: and that may not be sent again because of an opt-out counts as unknown: the sums hold', async () => {
     await start({ options: { backoffMs: 60_000 } }, 1, 2)
     world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     world.behavior.suppress(1)
     await world.suppressions()
     await wakeUp()
@@ -138,8 +133,7 @@ describe('a wish to stop', () => {
   const unknownBatch = async () => {
     await start({ options: { backoffMs: 60_000 } }, 1)
     world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 5 })
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     return run
   }
 
@@ -186,8 +180,7 @@ test('what is accepted while the settler looks is looked at again', async () => 
   await start({}, 1)
   await world.sync()
   world.behavior.join(2)
-  await world.request()
-  await world.work()
+  await world.submit()
   const worker = world.database.as('connector_meta')
   let transactions = 0
   let accepting: Promise<unknown> | undefined
@@ -217,8 +210,7 @@ test('what is accepted while the settler looks is looked at again', async () => 
 test('a deleted audience keeps nothing that could be sent', async () => {
   await start({ options: { backoffMs: 60_000 } }, 1)
   world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 5 })
-  await world.request()
-  await world.work()
+  await world.submit()
   await world.database.admin(`UPDATE sync.audience SET delete_requested_at = now(), status = 'deleting'; UPDATE sync.run SET not_before = NULL`)
   await world.work()
   expect((await world.audience()).deleted_at).not.toBeNull()

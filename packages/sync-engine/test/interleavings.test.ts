@@ -2,18 +2,16 @@
  * Interleavings that are not drawn but made: two transactions that overlook each other, a worker that dies between two of its own, an
  * answer that comes while somebody wishes something else. Each once lost somebody, or kept somebody who had to go.
  */
-import { createHash } from 'node:crypto'
 import { AppError } from '@audience-sync/errors/app-error'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
 import { readSuppressions } from '../src/suppressions.ts'
 import type { Engine } from '../src/worker/engine.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
+import { emails, sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
 const LATE_MS = 600_000
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
 /** Transactions before the end of a run that are of interest: its last looks, and its end. */
 const LAST = 4
 const PHONE = '+14155550100'

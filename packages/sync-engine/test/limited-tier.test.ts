@@ -2,37 +2,22 @@
  * R5 on Meta's Limited tier: 60 points, a read costs 1 and a write 3, each counts for 300 s, and a call beyond blocks the account
  * (vendors/meta.md §1.1). The twin keeps its own count on its own clock; limiter and twin are pushed together, so nobody waits.
  */
-import { afterEach, beforeEach, expect, test } from '@jest/globals'
-import type { LimiterClock } from '../src/store/limiter.ts'
+import { afterEach, expect, test } from '@jest/globals'
 import { claim } from '../src/worker/lease.ts'
 import { workAudience } from '../src/worker/work.ts'
-import { makeWorld, type World, type WorldOptions } from './world.ts'
+import { type LimitedWorld, limitedWorld } from './limited-account.ts'
+import type { World, WorldOptions } from './world.ts'
 
 const POINTS = 60
 const DECAY_MS = 300_000
-const LIMITED = 'development_access'
 
 let world: World
-let ahead = 0
-const push = (ms: number) => {
-  ahead += ms
-  world.twin.clock.advance(ms)
-}
-const clock: LimiterClock = { aheadMs: () => ahead, sleep: async (ms) => push(ms) }
-
+let push: LimitedWorld['push']
 const start = async (options: WorldOptions = {}) => {
-  world = await makeWorld({ clock, tier: null, ...options, options: { patienceMs: 5_000, callMs: 20_000, leaseMs: 40_000, ...options.options } })
-  const { accountExternalId } = await world.engine.grants.get(world.tenantId, '')
-  const changed = await fetch(`${world.twin.url}/_twin/accounts/act_${accountExternalId}`, {
-    method: 'PATCH',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ tier: LIMITED }),
-  })
-  expect(changed.ok).toBe(true)
+  const made = await limitedWorld({ ...options, options: { patienceMs: 5_000, callMs: 20_000, leaseMs: 40_000, ...options.options } })
+  world = made.world
+  push = made.push
 }
-beforeEach(() => {
-  ahead = 0
-})
 afterEach(() => world.close())
 
 /** Somebody else's calls in the same account, of which we know nothing. */

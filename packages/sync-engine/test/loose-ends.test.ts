@@ -9,9 +9,9 @@ import { requestRepeats } from '../src/worker/repeat.ts'
 import { answersSide } from './destinations/answers.ts'
 import { settlesSide } from './destinations/settles.ts'
 import type { Side } from './destinations/side.ts'
+import { address } from './people.ts'
 import { type SidedWorld, type WorldOptions, worldAround } from './world.ts'
 
-const address = (no: number) => `p${no}@example.com`
 const NO_BRAKE = { brake: { sharePercent: 100, minimum: 1_000 } }
 
 let world: SidedWorld

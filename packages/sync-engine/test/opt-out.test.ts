@@ -2,12 +2,12 @@
  * Opt-outs for the whole account (R7), and removals that the platform refuses because of the size they would leave: against the strict
  * twin, with several audiences in one account.
  */
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestRepeats } from '../src/worker/repeat.ts'
+import { sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const BUSINESS = '2000000000000001'
 const NO_BRAKE = { brake: { sharePercent: 100, minimum: 100 } }
 

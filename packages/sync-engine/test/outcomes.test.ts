@@ -1,12 +1,8 @@
 /** What the engine makes of each way in which a platform can answer, or not answer. */
-import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestApproval } from '../src/requests.ts'
+import { emails, sha256, upTo } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
-const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
 
 let world: World
 afterEach(() => world.close())
@@ -40,8 +36,7 @@ describe('a call whose answer was lost', () => {
   test('a run that gives up leaves its batch unknown, and the next run resends that first', async () => {
     await start({}, 1, 2)
     world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 8 })
-    const first = await world.request()
-    await world.work()
+    const first = await world.submit()
     expect(await world.run(first)).toMatchObject({ status: 'failed', counts: { planned: 2, unknown: 2 } })
     const second = await world.sync()
     expect((await world.run(first)).counts).toMatchObject({ unknown: 0, accepted: 2 })
@@ -63,8 +58,7 @@ describe('a refusal', () => {
   test('of the platform’s limit is a state with a time, and costs no attempt', async () => {
     await start({}, 1)
     world.twin.fault({ kind: 'throttle', match: { path: '/users', method: 'POST' }, times: 1 })
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'waiting', wait_reason: { code: 'platform_throttled' } })
     expect(await world.audience()).toMatchObject({ status: 'rate_limited' })
     // The time that it names passes, there as here.
@@ -78,8 +72,7 @@ describe('a refusal', () => {
   test('for unsigned terms fails the run with the code and keeps everyone to do', async () => {
     await start({}, 1, 2)
     world.twin.fault({ kind: 'status', match: { path: '/users', method: 'POST' }, times: 1, status: 400, code: 200, subcode: 1870034 })
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'terms_not_signed' }, counts: { planned: 2, failed: 2 } })
     expect(await world.audience()).toMatchObject({ status: 'error', status_reason: { code: 'terms_not_signed' } })
     await world.sync()
@@ -92,8 +85,7 @@ describe('a refusal', () => {
       world.hooks.afterPush = async () => {}
       world.twin.fault({ kind: 'expire_token', match: { path: '/users' }, times: 1 })
     }
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'waiting', wait_reason: { code: 'connection_expired' }, counts: { accepted: 1 } })
     expect(await world.audience()).toMatchObject({ status: 'error', status_reason: { code: 'connection_expired' } })
   })
@@ -104,8 +96,7 @@ describe('a refusal', () => {
     const [audience] = world.twin.state().audiences
     await fetch(`${world.twin.url}/_twin/audiences/${audience?.id}`, { method: 'DELETE' })
     world.behavior.join(2)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'audience_missing' } })
     expect(world.twin.state().audiences.filter(({ deleted }) => !deleted)).toEqual([])
   })
@@ -117,8 +108,7 @@ describe('the brake', () => {
     await world.sync()
     const calls = world.uploads().length
     for (const no of [1, 2, 3]) world.behavior.leave(no)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'held', hold: { removals: 3, size: 6 }, counts: { planned: 0 } })
     expect(world.uploads()).toHaveLength(calls)
     expect(await world.audience()).toMatchObject({ status: 'held', status_reason: { code: 'audience_held' } })
@@ -133,8 +123,7 @@ describe('the brake', () => {
     await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(6))
     await world.sync()
     for (const no of [1, 2, 3]) world.behavior.leave(no)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     world.behavior.leave(4)
     await world.engine.db.tenant(world.tenantId, (tx) => requestApproval(tx, run))
     await world.work()
@@ -193,8 +182,7 @@ test('a new name is told to the platform by the next run', async () => {
 test('an adopted audience that is not there fails the run before anything is sent', async () => {
   await start({}, 1)
   await world.database.admin(`UPDATE sync.audience SET adopted = true, external_id = '23849999999999999'`)
-  const run = await world.request()
-  await world.work()
+  const run = await world.submit()
   expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'audience_missing' } })
   expect(world.uploads()).toEqual([])
 })
@@ -208,8 +196,7 @@ describe('C17: the brake by small steps', () => {
       expect((await world.run(await world.sync())).status).toBe('completed')
     }
     for (const no of [3, 4]) world.behavior.leave(no)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'held', hold: { removals: 2, before: 2, size: 10 } })
     await world.database.admin(
       `UPDATE sync.batch SET accepted_at = accepted_at - interval '25 hours'; UPDATE sync.run SET cancel_requested_at = now() WHERE status = 'held'`,
@@ -223,8 +210,7 @@ describe('C17: the brake by small steps', () => {
     await start({ brake: { sharePercent: 30, minimum: 2 } }, ...upTo(8))
     await world.sync()
     for (const no of [1, 2, 3]) world.behavior.leave(no)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     for (const no of [1, 2, 3]) world.behavior.join(no)
     for (const no of [6, 7, 8]) world.behavior.leave(no)
     await world.engine.db.tenant(world.tenantId, (tx) => requestApproval(tx, run))
@@ -241,8 +227,7 @@ describe('C17: the brake by small steps', () => {
       world.behavior.beforeFetch = undefined
       for (const no of [1, 2, 3, 4, 5]) world.behavior.change(no, { identifiers: { email: 'nobody' } })
     }
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect((await world.run(run)).status).toBe('held')
     expect(world.uploads()).toHaveLength(calls)
   })
@@ -251,8 +236,7 @@ describe('C17: the brake by small steps', () => {
 test('C18: a refusal that no row caused stops the run after seven calls, and keeps everyone to do', async () => {
   await start({}, ...upTo(64))
   world.twin.fault({ kind: 'status', match: { path: '/users', method: 'POST' }, times: 7, status: 400, code: 100 })
-  const run = await world.request()
-  await world.work()
+  const run = await world.submit()
   expect(await world.run(run)).toMatchObject({ status: 'failed', counts: { planned: 64, failed: 64 } })
   expect(world.uploads()).toHaveLength(7)
   await world.sync()

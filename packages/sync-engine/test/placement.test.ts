@@ -1,31 +1,21 @@
 /** R5: scarce points go to whom the schedule presses, in turns; a large audience gives way and goes on where it was. */
 import { afterEach, expect, test } from '@jest/globals'
 import { TURN_CALLS } from '../src/pure/placement.ts'
-import type { LimiterClock } from '../src/store/limiter.ts'
 import { claim, type Lease } from '../src/worker/lease.ts'
 import { Behavior } from './behavior.ts'
+import { type LimitedWorld, limitedWorld } from './limited-account.ts'
+import { upTo } from './people.ts'
 import { makeWorld, type World } from './world.ts'
 
 let world: World
 afterEach(() => world.close())
 
-let ahead = 0
-const push = (ms: number) => {
-  ahead += ms
-  world.twin.clock.advance(ms)
-}
-const clock: LimiterClock = { aheadMs: () => ahead, sleep: async (ms) => push(ms) }
-
-/** An account of 60 points where a batch is one person. */
+/** An account where a batch is one person. */
+let push: LimitedWorld['push']
 const start = async () => {
-  ahead = 0
-  world = await makeWorld({ clock, tier: null, rowsPerCall: 1, options: { patienceMs: 5_000, leaseMs: 30_000 } })
-  const { accountExternalId } = await world.engine.grants.get(world.tenantId, '')
-  await fetch(`${world.twin.url}/_twin/accounts/act_${accountExternalId}`, {
-    method: 'PATCH',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ tier: 'development_access' }),
-  })
+  const made = await limitedWorld({ rowsPerCall: 1, options: { patienceMs: 5_000, leaseMs: 30_000 } })
+  world = made.world
+  push = made.push
 }
 
 const behaviorOf = (...members: number[]) => {
@@ -33,7 +23,6 @@ const behaviorOf = (...members: number[]) => {
   for (const no of members) made.join(no)
   return made
 }
-const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
 /** Audiences in the order in which their calls went out. */
 const sent = async () => {
   const rows = await world.database.admin<{ no: number }>('SELECT audience_no AS no FROM sync.batch ORDER BY batch.no')
@@ -78,8 +67,7 @@ test('an audience with forty batches gives way after a turn to three small ones 
 }, 120_000)
 
 test('nobody gives way where points are plenty', async () => {
-  ahead = 0
-  world = await makeWorld({ clock, rowsPerCall: 1 })
+  world = await makeWorld({ rowsPerCall: 1 })
   for (const no of upTo(25)) world.behavior.join(no)
   const large = await world.request()
   const other = await world.addAudience({ frequency: 'daily' }, behaviorOf(101))

@@ -1,11 +1,10 @@
 /** What is kept about people, who may see it, and how the suppression log is read (SYNC.md C8, C10, R7, S-9). */
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import pg from 'pg'
 import { readSuppressions } from '../src/suppressions.ts'
+import { sha256 } from './people.ts'
 import { makeWorld, type World } from './world.ts'
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 let world: World
 beforeEach(async () => {
@@ -42,8 +41,7 @@ describe('at rest', () => {
     await world.sync()
     await world.database.admin(`UPDATE sync.ledger SET held = (SELECT held FROM sync.ledger WHERE customer_no = 2) WHERE customer_no = 1`)
     world.behavior.leave(1)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'failed', error: { code: 'internal' } })
     expect(world.far()).toHaveLength(3)
   })
@@ -132,8 +130,7 @@ describe('the settler', () => {
   test('forgets whoever was removed, when the platform has applied it', async () => {
     await world.sync()
     world.behavior.leave(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     const people = () => world.database.admin('SELECT customer_no AS no FROM sync.ledger ORDER BY 1')
     expect(await people()).toEqual([{ no: 1 }, { no: 2 }, { no: 3 }])
     await world.settle()
@@ -143,11 +140,9 @@ describe('the settler', () => {
   test('does not forget whoever came back meanwhile', async () => {
     await world.sync()
     world.behavior.leave(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.join(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     await world.settle()
     expect(await world.database.admin('SELECT customer_no AS no FROM sync.ledger ORDER BY 1')).toEqual([{ no: 1 }, { no: 2 }, { no: 3 }])
     expect(world.far()).toHaveLength(3)

@@ -1,12 +1,12 @@
 /** The whole list anew (SYNC.md C21): the real adapter against the strict twin, which refuses whatever breaks the platform's rules. */
-import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { settleOne } from '../src/settle.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
+import { workAndDieAt } from './death.ts'
 import { APP } from './destinations/meta.ts'
+import { sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 const MINUTE = 60_000
 
 let world: World
@@ -382,25 +382,13 @@ describe('a replacement that meets trouble', () => {
 })
 
 describe('a worker that dies in a replacement', () => {
-  const die = () =>
-    world.database.admin(`UPDATE sync.audience SET lease_epoch = lease_epoch + 1, lease_owner = 'another', lease_until = now() - interval '1 second'`)
-
   test('S-4, S-5, C21: before any of its transactions, among them the one between the first call and its record, loses nobody', async () => {
     await start()
     for (let n = 1, died = true; died; n += 1) {
       world.behavior[n % 2 ? 'leave' : 'join'](1)
       world.behavior.join(2, { email: `changed${n}@example.com` })
       await world.request('full')
-      let left = n
-      died = false
-      world.hooks.beforeTransaction = async () => {
-        left -= 1
-        if (left !== 0) return
-        died = true
-        await die()
-      }
-      await world.workOnce()
-      delete world.hooks.beforeTransaction
+      died = await workAndDieAt(world, n)
       for (let i = 0; i < 4; i += 1) {
         await due()
         await world.work()

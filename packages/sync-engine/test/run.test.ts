@@ -1,9 +1,6 @@
-import { createHash } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
+import { emails, sha256 } from './people.ts'
 import { makeWorld, type World } from './world.ts'
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
 
 let world: World
 beforeEach(async () => {

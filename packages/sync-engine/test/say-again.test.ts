@@ -1,15 +1,13 @@
 /** SYNC.md C4 and C16: a platform that applies accepted calls in any order, or a call twice, still ends with everybody's last word. */
-import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { housekeep } from '../src/housekeeping.ts'
 import { neverMind, saidAgain, sayAgainBy } from '../src/store/say-again.ts'
 import { leaveSharersToSayAgain } from '../src/store/tags.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
+import { emails, sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
 const LATE_MS = 600_000
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
 
 let world: World
 afterEach(() => world.close())
@@ -32,11 +30,9 @@ const left = () => world.database.admin('SELECT customer_no, times FROM sync.say
 describe('C4: order is not kept', () => {
   test('a removal sent while the addition was still being worked on is said again when that is finished', async () => {
     await start({}, 1, 2)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.leave(1)
-    const second = await world.request()
-    await world.work()
+    const second = await world.submit()
     expect(await left()).toHaveLength(1)
     await calm()
     expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'DELETE'])
@@ -55,11 +51,9 @@ describe('C4: order is not kept', () => {
   test('an address that changed while the old one was still being worked on: its removal is said again as well, and the addition after it', async () => {
     await start({}, 1)
     world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'POST' }, delayMs: LATE_MS })
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
-    await world.request()
-    await world.work()
+    await world.submit()
     world.twin.clock.advance(2_000)
     await world.settle()
     expect(await requestRepeats(world.engine)).toBe(false) // the first call is not finished
@@ -74,11 +68,9 @@ describe('C4: order is not kept', () => {
 
   test('a worker that dies between the two halves of such a repetition loses nobody', async () => {
     await start({}, 1)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
-    await world.request()
-    await world.work()
+    await world.submit()
     world.twin.clock.advance(2_000)
     await world.settle()
     // The removal is taken, the addition meets a platform that is down for longer than a run has patience.
@@ -102,19 +94,16 @@ describe('C4: order is not kept', () => {
 
   test('whoever comes back within a day of a repeated removal is said again: nobody saw when that was applied', async () => {
     await start({}, 1, 2)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.leave(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.twin.clock.advance(2_000)
     await world.settle()
     world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'DELETE' }, delayMs: LATE_MS })
     await requestRepeats(world.engine)
     await world.work()
     world.behavior.join(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.twin.clock.advance(2_000)
     expect(world.far()).toEqual(emails(1, 2))
     world.twin.clock.advance(LATE_MS)
@@ -132,8 +121,7 @@ describe('C4: order is not kept', () => {
     await start({}, 1)
     await world.sync()
     world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
-    await world.request()
-    await world.work()
+    await world.submit()
     const fetches = world.behavior.fetches
     await calm()
     expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'POST', 'POST'])
@@ -147,8 +135,7 @@ describe('C4: order is not kept', () => {
     await start({}, 1)
     await world.sync()
     world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.suppress(1)
     await calm()
     expect(world.uploads().filter(({ method }) => method === 'POST')).toHaveLength(2)
@@ -156,14 +143,11 @@ describe('C4: order is not kept', () => {
 
   test('a newer word is not followed by an older one', async () => {
     await start({}, 1, 2)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.leave(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     world.behavior.join(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     await calm()
     expect(world.far()).toEqual(emails(1, 2))
     expect(world.uploads().at(-1)?.method).toBe('POST')
@@ -184,8 +168,7 @@ describe('C4: order is not kept', () => {
           if (random(3) === 0) world.behavior.leave(no)
           else world.behavior.join(no, { email: `p${no}-${random(3)}@example.com` })
         }
-        await world.request()
-        await world.work()
+        await world.submit()
         if (random(3) === 0) world.twin.clock.advance(2_000)
       }
       await calm()
@@ -248,8 +231,7 @@ describe('C2: two customers, one identifier', () => {
     world.behavior.join(2, { email: 'p2@example.com', phone: '+14155550100' })
     await world.sync()
     world.behavior.leave(1)
-    await world.request()
-    await world.work()
+    await world.submit()
     await calm()
     expect(world.far()).toEqual(emails(2))
     expect(world.far('PHONE')).toEqual([sha256('14155550100')])

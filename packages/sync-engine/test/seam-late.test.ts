@@ -6,10 +6,9 @@ import { requestCancel } from '../src/requests.ts'
 import { leaveRenewals } from '../src/worker/renew.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
 import { type SettlesSide, settlesSide } from './destinations/settles.ts'
+import { address, upTo } from './people.ts'
 import { type SidedWorld, type WorldOptions, worldAround } from './world.ts'
 
-const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
-const address = (no: number) => `p${no}@example.com`
 const MINUTE_MS = 60_000
 const DAY_MS = 86_400_000
 const EVERY_PURPOSE = ['ads', 'ads_ldu', 'crm'] as const
@@ -34,8 +33,7 @@ describe('a platform that works on jobs', () => {
   test('C3: a late rejection reaches the run that is applying, its counts, and the next run', async () => {
     await start({}, 1, 2, 3)
     late(2)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'applying', counts: { planned: 3, accepted: 3, rejected: 0 } })
     await world.settle()
     expect(await world.run(run)).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 3, accepted: 2, applied: 2, rejected: 1, added: 2 } })
@@ -114,13 +112,11 @@ describe('a platform that works on jobs', () => {
   test.each(['leaves', 'objects'])('C4: jobs are worked off last first: whoever %s meanwhile is gone in the end all the same', async (how) => {
     await start({}, 1, 2)
     side.reversed = true
-    await world.request()
-    await world.work()
+    await world.submit()
     if (how === 'leaves') world.behavior.leave(1)
     else world.behavior.suppress(1, [...EVERY_PURPOSE])
     await world.suppressions()
-    await world.request()
-    await world.work()
+    await world.submit()
     await world.settle()
     expect(side.members()).toEqual(there(1, 2))
     expect(await requestRepeats(world.engine)).toBe(true)
@@ -222,8 +218,7 @@ describe('a platform that works on jobs', () => {
 
   test('a job is not asked about before it can be done', async () => {
     await start({}, 1)
-    await world.request()
-    await world.work()
+    await world.submit()
     side.pass = () => side.advance(10 * MINUTE_MS)
     await world.settle()
     expect(side.reads.jobs).toBe(0)
@@ -236,8 +231,7 @@ describe('a platform that works on jobs', () => {
   test('a quota of the installation has one bucket for all accounts, and only the one that is used up is blocked', async () => {
     await start({}, 1)
     side.throttle()
-    await world.request()
-    await world.work()
+    await world.submit()
     expect(await world.database.admin('SELECT quota, scope, blocked_until > now() AS blocked FROM sync.quota WHERE blocked_until IS NOT NULL')).toEqual([
       { quota: 'project_writes', scope: '', blocked: true },
     ])
@@ -245,8 +239,7 @@ describe('a platform that works on jobs', () => {
 
   test('a look that ends early keeps what it was told, and blocks the quota of reads alone', async () => {
     await start({ rowsPerCall: 1 }, 1, 2, 3)
-    const run = await world.request()
-    await world.work()
+    const run = await world.submit()
     const { destination } = world.engine
     const ask = destination.settle
     let looks = 0

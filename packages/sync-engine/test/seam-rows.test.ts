@@ -3,9 +3,8 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import type { AudienceRow } from '../src/store/rows.ts'
 import { contextOf, type Speaker } from '../src/worker/job.ts'
 import { type AnswersSide, answersSide } from './destinations/answers.ts'
+import { address } from './people.ts'
 import { type SidedWorld, worldAround } from './world.ts'
-
-const address = (no: number) => `p${no}@example.com`
 
 let world: SidedWorld
 afterEach(() => world.close())

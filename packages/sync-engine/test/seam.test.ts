@@ -8,10 +8,9 @@ import { answersSide } from './destinations/answers.ts'
 import { metaSide } from './destinations/meta.ts'
 import { settlesSide } from './destinations/settles.ts'
 import type { Side } from './destinations/side.ts'
+import { address, upTo } from './people.ts'
 import { type SidedWorld, type WorldOptions, worldAround } from './world.ts'
 
-const upTo = (n: number) => Array.from({ length: n }, (_, i) => i + 1)
-const address = (no: number) => `p${no}@example.com`
 const EVERY_PURPOSE = ['ads', 'ads_ldu', 'crm'] as const
 
 const sides: Record<string, () => Promise<Side>> = { meta: metaSide, answers: async () => answersSide(), settles: async () => settlesSide() }

@@ -1,11 +1,8 @@
 /** The rules of SYNC.md, each under its number. */
-import { createHash } from 'node:crypto'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
+import { emails, sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
-const emails = (...nos: number[]) => nos.map((no) => sha256(`p${no}@example.com`)).sort()
 
 let world: World
 afterEach(() => world.close())

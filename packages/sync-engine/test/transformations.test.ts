@@ -1,10 +1,8 @@
 /** What an audience's transformations do to a run, and that no change of a person goes unseen because of them (C9). */
-import { createHash } from 'node:crypto'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import { afterEach, beforeEach, expect, test } from '@jest/globals'
+import { sha256 } from './people.ts'
 import { makeWorld, type World } from './world.ts'
-
-const sha256 = (text: string) => createHash('sha256').update(text).digest('hex')
 
 let world: World
 beforeEach(async () => {

@@ -50,6 +50,8 @@ export interface SidedWorld {
   workOnce(): Promise<boolean>
   /** Lets the platform apply what it accepted, and looks. */
   settle(): Promise<void>
+  /** A run, up to where the platform has taken its calls: it applies them later. */
+  submit(): Promise<number>
   sync(mode?: 'incremental' | 'full'): Promise<number>
   suppressions(): Promise<void>
   run(no: number): Promise<Record<string, unknown> & { counts: Record<string, number>; status: string }>
@@ -254,6 +256,11 @@ export async function worldAround(side: Side, options: WorldOptions = {}): Promi
       await database.admin('UPDATE sync.audience SET settle_at = now() WHERE settle_at IS NOT NULL')
       while (await settleOne(engine, stopping.signal))
         await database.admin(`UPDATE sync.audience SET settle_at = now() + interval '1 hour' WHERE settle_at IS NOT NULL`)
+    },
+    async submit() {
+      const runNo = await world.request()
+      await world.work()
+      return runNo
     },
     async sync(mode) {
       const runNo = await world.request(mode)
