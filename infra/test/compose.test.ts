@@ -3,19 +3,12 @@ import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseEnv } from 'node:util'
-import { configSchema as audiences } from '@audience-sync/audiences/start'
-import { configSchema as behaviorExport } from '@audience-sync/behavior-export/config'
-import { configSchema as connections } from '@audience-sync/connections/config'
-import { configSchema as connectorMeta } from '@audience-sync/connector-meta/start'
-import { gatewayConfig as gateway } from '@audience-sync/gateway/config'
 import { writeKeys } from '@audience-sync/infra/make-keys'
 import { serviceRoles } from '@audience-sync/infra/postgres/roles'
-import { configSchema as scheduler } from '@audience-sync/scheduler/start'
 import { loadConfig } from '@audience-sync/service/config'
-import { configSchema as webhooks } from '@audience-sync/webhooks/start'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { parse } from 'yaml'
-import type { z } from 'zod'
+import { schemas } from './schemas.ts'
 
 interface Container {
   readonly command?: readonly string[]
@@ -23,15 +16,6 @@ interface Container {
   readonly ports?: readonly string[]
 }
 
-const schemas: Readonly<Record<string, z.ZodObject>> = {
-  gateway,
-  connections,
-  'behavior-export': behaviorExport,
-  audiences,
-  scheduler,
-  webhooks,
-  'connector-meta': connectorMeta,
-}
 const file = new URL('../../docker-compose.yml', import.meta.url)
 const { services } = parse(readFileSync(file, 'utf8').replaceAll(/\$\{\w+:-(\w*)\}/g, '$1'), { merge: true }) as { services: Record<string, Container> }
 const folder = mkdtempSync(join(tmpdir(), 'compose-keys-'))

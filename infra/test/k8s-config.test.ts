@@ -1,28 +1,13 @@
 /** Each pod is given what its program reads, by the program's own schema, and nothing else. */
 import { readFileSync } from 'node:fs'
-import { configSchema as audiences } from '@audience-sync/audiences/start'
 import { configSchema as behaviorExport, readKeks } from '@audience-sync/behavior-export/config'
-import { configSchema as connections } from '@audience-sync/connections/config'
-import { configSchema as connectorMeta } from '@audience-sync/connector-meta/start'
-import { gatewayConfig as gateway } from '@audience-sync/gateway/config'
-import { configSchema as scheduler } from '@audience-sync/scheduler/start'
 import { loadConfig } from '@audience-sync/service/config'
 import { generateServiceKey } from '@audience-sync/service/tokens'
-import { configSchema as webhooks } from '@audience-sync/webhooks/start'
 import { describe, expect, test } from '@jest/globals'
-import type { z } from 'zod'
 import { k8s, type Resource } from './kustomized.ts'
 import { deployments, given, nameOf, ofKind, podOf, type Variable, workloads } from './manifests.ts'
+import { schemas } from './schemas.ts'
 
-const schemas: Readonly<Record<string, z.ZodObject>> = {
-  gateway,
-  connections,
-  'behavior-export': behaviorExport,
-  audiences,
-  scheduler,
-  webhooks,
-  'connector-meta': connectorMeta,
-}
 const TRACING = 'OTEL_SERVICE_NAME' // read by packages/service/src/register.ts; a service's image sets it
 /** Programs without a schema: their file, what they do not work without, and how they are started in their image. */
 const scripts: Readonly<Record<string, { readonly file: string; readonly needs: readonly string[]; readonly command: readonly string[] }>> = {
