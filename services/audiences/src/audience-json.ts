@@ -22,7 +22,7 @@ export async function audiencesJson(tx: Tx, rows: readonly AudienceRow[], destin
   const ids = new Map(rows.map(({ no, id }) => [no, id]))
   const open = await openRuns(tx, nos)
   const last = await lastRuns(tx, nos)
-  const lastJson = new Map((await runsJson(tx, last, ids)).map((json, index) => [last[index]?.audienceNo, json]))
+  const lastJson = new Map((await runsJson(tx, last, ids, destinations)).map((json, index) => [last[index]?.audienceNo, json]))
   const { rows: clock } = await tx.query<{ now: Date }>('SELECT now() AS now')
   return rows.map((row) =>
     audienceJson(

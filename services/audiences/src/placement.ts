@@ -15,7 +15,7 @@ import { UNKNOWN_CALL_MS } from './plan/cost.ts'
 
 const AT_MOST = 500 // audiences: as many as an account of the largest platform may have
 
-type Expected = z.output<typeof Quota>['runs'][number]
+export type Expected = z.output<typeof Quota>['runs'][number]
 
 interface Row {
   readonly no: number

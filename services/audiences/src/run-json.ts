@@ -5,10 +5,12 @@ import type { Tx } from '@audience-sync/db/database'
 import { runCounts } from '@audience-sync/sync-engine/counts'
 import { type PlatformWords, platformWords } from '@audience-sync/sync-engine/platform-words'
 import type { RunRow } from '@audience-sync/sync-engine/store/rows'
+import type { Destinations } from './destinations.ts'
+import { type Queued, queuedRuns } from './queue.ts'
 import { reasonOf, wordsOf } from './reasons.ts'
 
 /** In the order given. `audienceIds`: bare UUIDs by number. */
-export async function runsJson(tx: Tx, rows: readonly RunRow[], audienceIds: ReadonlyMap<number, string>): Promise<Run[]> {
+export async function runsJson(tx: Tx, rows: readonly RunRow[], audienceIds: ReadonlyMap<number, string>, destinations: Destinations): Promise<Run[]> {
   if (rows.length === 0) return []
   const counts = await runCounts(
     tx,
@@ -18,10 +20,11 @@ export async function runsJson(tx: Tx, rows: readonly RunRow[], audienceIds: Rea
     tx,
     rows.map(({ no }) => no),
   )
-  return rows.map((row) => runJson(row, audienceIds.get(row.audienceNo) ?? '', counts.get(row.no) as Run['counts'], words.get(row.no)))
+  const queued = await queuedRuns(tx, rows, destinations)
+  return rows.map((row) => runJson(row, audienceIds.get(row.audienceNo) ?? '', counts.get(row.no) as Run['counts'], words.get(row.no), queued.get(row.no)))
 }
 
-function runJson(row: RunRow, audienceId: string, counts: Run['counts'], words: PlatformWords | undefined): Run {
+function runJson(row: RunRow, audienceId: string, counts: Run['counts'], words: PlatformWords | undefined, queued: Queued | undefined): Run {
   const { status, startedAt, requestedAt, finishedAt } = row
   return {
     id: publicId('run', row.id),
@@ -33,7 +36,8 @@ function runJson(row: RunRow, audienceId: string, counts: Run['counts'], words: 
     progress: { done: counts.planned - counts.waiting, total: Math.max(row.expected ?? 0, counts.planned) },
     counts,
     suppressedBy: row.suppressedBy as Run['suppressedBy'],
-    waitingFor: status === 'waiting' ? reasonOf(row.waitReason, startedAt ?? requestedAt, row.notBefore) : null,
+    waitingFor: queued ? queued.waitingFor : status === 'waiting' ? reasonOf(row.waitReason, startedAt ?? requestedAt, row.notBefore) : null,
+    startsAt: queued?.startsAt ?? null,
     hold: status === 'held' ? shownHold(row.hold) : null,
     platform: words?.progress ? { ...words.progress, stages: [...words.progress.stages] } : null,
     warnings: (words?.remarks ?? []).map(({ code, detail }) => ({ ...wordsOf(code), detail })),

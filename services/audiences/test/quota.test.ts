@@ -40,3 +40,25 @@ test('use, head-room, forecast at the rate of the last minutes, and the audience
     { audienceId: quiet.id, name: 'Quiet', calls: 30, share: 0.25 },
   ])
 })
+
+test('a queued run says that others of its account come before it, from when it is expected to begin, and that a pause keeps it', async () => {
+  const accountId = rig.account({ externalId: '4712' })
+  const [first, second] = [await rig.audience({ accountId, name: 'First' }), await rig.audience({ accountId, name: 'Second' })]
+  await rig.database.admin(
+    `INSERT INTO sync.quota (destination_no, quota, scope, capacity, spent, percent, low, blocked_until)
+     SELECT no, 'api_score', '4712', 60, '[]', NULL, false, now() + interval '10 minutes' FROM sync.destination WHERE id = 'meta'`,
+  )
+  const run = async (audience: { lastRun: { id: string } }) => (await rig.call('GET', `/v1/runs/${audience.lastRun.id}`)).body
+  const { body: quota } = await rig.call('GET', `/v1/accounts/${accountId}/quota`)
+  const startsAt = Object.fromEntries(quota.runs.map((one: { runId: string; startsAt: string }) => [one.runId, one.startsAt]))
+  expect(await run(first)).toMatchObject({ status: 'queued', waitingFor: { code: 'platform_throttled', until: expect.any(String) } })
+  const behind = await run(second)
+  expect(behind).toMatchObject({ status: 'queued', waitingFor: { code: 'gave_way', solution: expect.any(String) } })
+  expect(behind.waitingFor.until).toBe(behind.startsAt)
+  expect(Math.abs(Date.parse(behind.startsAt) - Date.parse(startsAt[second.lastRun.id]))).toBeLessThan(15_000) // played forward from another now, and rounded
+  expect(Date.parse(behind.startsAt) - Date.now()).toBeGreaterThan(590_000)
+
+  await rig.call('POST', `/v1/audiences/${second.id}/pause`, { reason: 'sale' })
+  expect(await run(second)).toMatchObject({ status: 'queued', startsAt: null, waitingFor: { code: 'audience_paused', detail: 'sale' } })
+  expect((await rig.call('GET', `/v1/audiences/${second.id}`)).body.lastRun).toMatchObject({ waitingFor: { code: 'audience_paused' } })
+})

@@ -47,7 +47,13 @@ export const Run = z
     progress: z.object({ done: count, total: count }),
     counts: Counts,
     suppressedBy: z.record(z.string(), count),
-    waitingFor: Reason.nullable().meta({ description: 'of a waiting run: for what, and until when' }),
+    waitingFor: Reason.nullable().meta({
+      description: 'of a waiting run: for what, and until when; of a queued one: why it has not begun. null while queued: it begins in a moment',
+    }),
+    startsAt: time.nullable().meta({
+      description:
+        'of a run that is queued, or made room for others: when it is expected to go on, by the line of its account as it is now. null: in a moment, or nobody can say',
+    }),
     hold: z.record(z.string(), z.unknown()).nullable().meta({ description: 'of a held run: the figures that the brake saw' }),
     platform: z
       .object({

@@ -12,6 +12,8 @@ export const audiences = {
   audience_too_small: entry(409, 'Audience too small', 'Wait for more customers to match the behavior, or combine it with a similar one.'),
   audience_held: entry(409, 'The run is held by the brake', 'Look at the figures, then approve the run or cancel it.'),
   audience_paused: entry(409, 'The audience is paused', 'Resume it with POST /v1/audiences/{id}/resume.'),
+  earlier_run: entry(409, 'An earlier run of the audience is not over', 'Nothing to do; this one begins when that one has ended.'),
+  changes_gathering: entry(409, 'More changes may come in a moment', 'Nothing to do; they are sent together.'),
   audience_deleting: entry(409, 'The audience is being deleted', 'Create a new audience.'),
   audience_missing: entry(
     409,

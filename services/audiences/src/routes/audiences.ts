@@ -13,6 +13,7 @@ import { approve, deleteAudience, patch, pause, refresh, resume } from '../actio
 import { audienceJsonOf, audiencesJson } from '../audience-json.ts'
 import { type CheckedAudience, checkNew, invalid } from '../check-new.ts'
 import { createAudience } from '../create.ts'
+import type { Destinations } from '../destinations.ts'
 import { check, heal } from '../drift.ts'
 import { runsJson } from '../run-json.ts'
 import { findAudience, listAudiences } from '../store.ts'
@@ -37,9 +38,9 @@ const CreateQuery = z.strictObject({
 })
 
 /** A run with the id of its audience, as JSON. */
-export async function runJsonOf(tx: Tx, row: RunRow): Promise<z.output<typeof Run>> {
+export async function runJsonOf(tx: Tx, row: RunRow, destinations: Destinations): Promise<z.output<typeof Run>> {
   const { rows } = await tx.query<{ no: number; id: string }>('SELECT no, id FROM audience WHERE no = $1', [row.audienceNo])
-  const [json] = await runsJson(tx, [row], new Map(rows.map(({ no, id }) => [no, id])))
+  const [json] = await runsJson(tx, [row], new Map(rows.map(({ no, id }) => [no, id])), destinations)
   return json as z.output<typeof Run>
 }
 
@@ -145,7 +146,7 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
       const { tenantId } = request.auth
       const { id } = request.params
       const mode = request.body?.mode ?? 'incremental'
-      const work = async (tx: Tx) => runJsonOf(tx, await refresh(tx, id, mode))
+      const work = async (tx: Tx) => runJsonOf(tx, await refresh(tx, id, mode), destinations)
       if (request.headers['idempotency-key'] !== undefined) return idempotent(db, request, reply, async (tx) => ({ status: 202, body: await work(tx) }))
       return reply.code(202).send(await refreshTogether(`${tenantId} ${id} ${mode}`, () => db.tenant(tenantId, work)))
     },
@@ -184,12 +185,14 @@ export function audienceRoutes(app: App, parts: RouteParts): void {
       config: sync,
       schema: { tags, summary: 'Make a new audience in place of one that is missing or disabled there, and send everyone', params, response: { 202: Run } },
     },
-    (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await heal(tx, request.params.id)) })),
+    (request, reply) =>
+      idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await heal(tx, request.params.id), destinations) })),
   )
 
   app.post(
     '/v1/audiences/:id/approve',
     { config: sync, schema: { tags, summary: 'Let the held run go on, planned anew', params, response: { 202: Run } } },
-    (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await approve(tx, request.params.id)) })),
+    (request, reply) =>
+      idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await approve(tx, request.params.id), destinations) })),
   )
 }

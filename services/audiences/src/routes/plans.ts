@@ -19,7 +19,7 @@ const LOOK_TIMEOUT_MS = 55_000 // so that a refusal still finds its caller
 const KEPT = '30 days' // to be read beside the run that applied it
 
 export function planRoutes(app: App, parts: RouteParts): void {
-  const { db } = parts
+  const { db, destinations } = parts
 
   app.post(
     '/v1/audiences/:id/plan',
@@ -51,7 +51,7 @@ export function planRoutes(app: App, parts: RouteParts): void {
     async (request, reply) => {
       const compared = comparePlan(parts, request.auth.tenantId, request.params.id, AbortSignal.timeout(LOOK_TIMEOUT_MS))
       await compared.catch(() => {})
-      await idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await applyPlan(tx, await compared)) }))
+      await idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await applyPlan(tx, await compared), destinations) }))
     },
   )
 }

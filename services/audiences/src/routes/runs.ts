@@ -24,7 +24,7 @@ const NDJSON = 'application/x-ndjson'
 const EXPORT_TIMEOUT_MS = 60_000 // a million refusals take half of it; the gateway waits two seconds longer
 const STREAM_GRACE_MS = 10_000 // a stream ends by itself before it is cut
 
-export function runRoutes(app: App, { db, peers }: RouteParts): void {
+export function runRoutes(app: App, { db, peers, destinations }: RouteParts): void {
   const stream = streamer(app)
 
   app.get(
@@ -41,25 +41,27 @@ export function runRoutes(app: App, { db, peers }: RouteParts): void {
           .orderBy(desc(run.no))
           .limit(limit + 1)
         const { data, nextCursor } = toPage(rows, limit, ({ no }) => no)
-        return { data: await runsJson(tx, data, new Map([[audience.no, audience.id]])), nextCursor }
+        return { data: await runsJson(tx, data, new Map([[audience.no, audience.id]]), destinations), nextCursor }
       })
     },
   )
 
   app.get('/v1/runs/:id', { config: read, schema: { tags, summary: 'A run', params, response: { 200: Run } } }, ({ auth, params: { id } }) =>
-    db.tenant(auth.tenantId, async (tx) => runJsonOf(tx, await findRun(tx, id))),
+    db.tenant(auth.tenantId, async (tx) => runJsonOf(tx, await findRun(tx, id), destinations)),
   )
 
   app.post(
     '/v1/runs/:id/cancel',
     { config: { scope: 'syncs:write' }, schema: { tags, summary: 'Stop a run; what is under way ends first', params, response: { 202: Run } } },
-    (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await cancelRun(tx, request.params.id)) })),
+    (request, reply) =>
+      idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await cancelRun(tx, request.params.id), destinations) })),
   )
 
   app.post(
     '/v1/runs/:id/retry-rejected',
     { config: { scope: 'syncs:write' }, schema: { tags, summary: 'Try again whoever was refused', params, response: { 202: Run } } },
-    (request, reply) => idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await retryRejected(tx, request.params.id)) })),
+    (request, reply) =>
+      idempotent(db, request, reply, async (tx) => ({ status: 202, body: await runJsonOf(tx, await retryRejected(tx, request.params.id), destinations) })),
   )
 
   app.get(
@@ -98,7 +100,7 @@ export function runRoutes(app: App, { db, peers }: RouteParts): void {
       schema: { tags, summary: 'A run as it moves: server-sent events `run`, then `end`', params },
     },
     async ({ auth: { tenantId }, params: { id } }, reply) => {
-      const look = () => db.tenant(tenantId, async (tx) => runJsonOf(tx, await findRun(tx, id)))
+      const look = () => db.tenant(tenantId, async (tx) => runJsonOf(tx, await findRun(tx, id), destinations))
       await look() // an unknown run is refused before the stream begins
       return stream(reply, 'text/event-stream', (signal) => watchRun(look, { signal }))
     },
