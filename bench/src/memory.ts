@@ -17,6 +17,7 @@ import { grantFrom, stateOf } from './twin.ts'
 
 const FACTOR = 10
 const EXPORT_MS = 30 * 60_000 // of a million, on a machine that does other things too
+const LIMIT_MB = { connector: 768, feed: 1024 } // k8s/connector/connector.yaml, k8s/base/behavior-export.yaml
 const TWIN_HEAP = ['--max-old-space-size=8192'] // it holds everybody
 
 export const run = (profile: Profile): Promise<Report> =>
@@ -107,7 +108,7 @@ async function exported(cluster: Cluster, trust: Trust, name: string, members: n
   )
   const grant = await grantFrom(twin.url)
   const connections = await playConnections(grant)
-  const feed = await startBehaviorExport(trust, database.url('behavior_export'), here.kek, { compiled: true })
+  const feed = await startBehaviorExport(trust, database.url('behavior_export'), here.kek, { compiled: true, limitMb: LIMIT_MB.feed })
   const connector = await startProcess(
     '@audience-sync/connector-meta/main',
     {
@@ -119,7 +120,7 @@ async function exported(cluster: Cluster, trust: Trust, name: string, members: n
       META_GRAPH_URL: twin.url,
       ENGINE_POLL_MS: '100',
     },
-    { compiled: true },
+    { compiled: true, limitMb: LIMIT_MB.connector },
   )
   try {
     const idleMb = connector.peakMb()

@@ -28,6 +28,8 @@ export interface ProcessOptions {
   readonly nodeOptions?: readonly string[]
   /** As in production: what `compile` made, with tracing, started as its image starts it (`Dockerfile`). */
   readonly compiled?: boolean
+  /** Memory limit of its container (`k8s/`), in MB: Node gives its heap half of that, and collects accordingly. */
+  readonly limitMb?: number
 }
 
 const AS_IN_ITS_IMAGE = ['--enable-source-maps', '--max-semi-space-size=8', '--import', '@audience-sync/service/register']
@@ -36,14 +38,15 @@ const AS_IN_ITS_IMAGE = ['--enable-source-maps', '--max-semi-space-size=8', '--i
 export async function startProcess(
   module: string,
   env: Readonly<Record<string, string>>,
-  { ready = '/readyz', nodeOptions = [], compiled = false }: ProcessOptions = {},
+  { ready = '/readyz', nodeOptions = [], compiled = false, limitMb }: ProcessOptions = {},
 ): Promise<Process> {
   const port = await freePort()
   const source = fileURLToPath(import.meta.resolve(module))
   const file = compiled ? source.replace('/src/', '/dist/').replace(/\.ts$/, '.js') : source
   const execArgv = compiled ? AS_IN_ITS_IMAGE : process.execArgv
+  const heap = limitMb === undefined ? [] : [`--max-old-space-size=${limitMb / 2}`]
   const { PATH = '', HOME = '' } = process.env
-  const child = spawn(process.execPath, [...execArgv, ...nodeOptions, file], {
+  const child = spawn(process.execPath, [...execArgv, ...heap, ...nodeOptions, file], {
     cwd: dirname(dirname(source)),
     env: { PATH, HOME, LOG_LEVEL: 'error', PORT: String(port), ...env },
     stdio: ['ignore', 'ignore', 'inherit'],

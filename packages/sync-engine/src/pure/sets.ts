@@ -44,9 +44,9 @@ export class Writer {
     this.#end = this.#buffer.writeUInt16LE(length, this.#end)
     this.#end += this.#buffer.write(value, this.#end, 'utf8')
   }
-  /** A copy of what was written. */
+  /** What was written: not a copy, so this is the last that is asked of a writer. */
   bytes(): Buffer {
-    return Buffer.from(this.#buffer.subarray(0, this.#end))
+    return this.#buffer.subarray(0, this.#end)
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Tx } from '@audience-sync/db/database'
 import type { Known } from '../pure/diff.ts'
 import { SUPERSEDED_WAITS } from './follow-up.ts'
+import { packColumn, sliceOf } from './packed.ts'
 
 /** Batches that did not end as accepted, by number; every other batch was accepted. */
 export type Exceptions = Map<number, 'open' | 'failed'>
@@ -161,9 +162,11 @@ export async function recordAdditions(
   versions: { configVersion: number; normaliser: number },
   people: readonly AddedPerson[],
 ): Promise<void> {
+  const held = packColumn(people.map((person) => person.held))
   await tx.query(
     `INSERT INTO ledger (audience_no, tenant_no, destination_no, generation, config_version, normaliser, add_batch, customer_no, fingerprint, held)
-     SELECT $1::int, $2::int, $3::smallint, $4::smallint, $5::int, $6::smallint, $7::bigint, u.* FROM unnest($8::bigint[], $9::bigint[], $10::bytea[]) AS u(customer_no, fingerprint, held) ORDER BY 8
+     SELECT $1::int, $2::int, $3::smallint, $4::smallint, $5::int, $6::smallint, $7::bigint, u.customer_no, u.fingerprint, ${sliceOf('$12')}
+     FROM unnest($8::bigint[], $9::bigint[], $10::int[], $11::int[]) AS u(customer_no, fingerprint, at, bytes) ORDER BY 8
      ON CONFLICT (audience_no, customer_no, generation) DO UPDATE SET config_version = $5, normaliser = $6, add_batch = $7,
        fingerprint = excluded.fingerprint, held = excluded.held`,
     [
@@ -176,7 +179,9 @@ export async function recordAdditions(
       batchNo,
       people.map(({ customerNo }) => customerNo),
       people.map(({ fingerprint }) => fingerprint),
-      people.map(({ held }) => held),
+      held.starts,
+      held.lengths,
+      held.bytes,
     ],
   )
 }
@@ -188,10 +193,11 @@ export async function recordRemovals(
   batchNo: number,
   people: readonly { readonly customerNo: number; readonly held: Buffer }[],
 ): Promise<void> {
+  const held = packColumn(people.map((person) => person.held))
   await tx.query(
-    `UPDATE ledger l SET remove_batch = $2, held = u.held FROM unnest($3::bigint[], $4::bytea[]) AS u(customer_no, held)
-     WHERE l.audience_no = $1 AND l.customer_no = u.customer_no AND l.generation = $5`,
-    [audienceNo, batchNo, people.map(({ customerNo }) => customerNo), people.map(({ held }) => held), generation],
+    `UPDATE ledger l SET remove_batch = $2, held = ${sliceOf('$7')} FROM unnest($3::bigint[], $4::int[], $5::int[]) AS u(customer_no, at, bytes)
+     WHERE l.audience_no = $1 AND l.customer_no = u.customer_no AND l.generation = $6`,
+    [audienceNo, batchNo, people.map(({ customerNo }) => customerNo), held.starts, held.lengths, generation, held.bytes],
   )
 }
 
