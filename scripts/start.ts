@@ -1,11 +1,12 @@
 /**
  * `npm start`: the whole system on this machine, the main job done once, and then it stays up. See `scripts/start/`:
- * `options` (what can be said) · `data-folder` (what survives) · `system` (the parts, in order) · `demo` (the main job, through
+ * `options` (what can be said) · `data-folder` (what survives) · `ports` · `system` (the parts, in order) · `demo` (the main job, through
  * the public API alone) · `demo-people` (who is in it) · `report` (the table, compared with the far side).
  */
 import { AlreadyRunning, type DataFolder, openDataFolder } from './start/data-folder.ts'
 import { doMainJob } from './start/demo.ts'
 import { readOptions, USAGE, UsageError } from './start/options.ts'
+import { PortTaken } from './start/ports.ts'
 import { report } from './start/report.ts'
 import { type System, startSystem } from './start/system.ts'
 
@@ -68,6 +69,6 @@ try {
     console.error(`${error.message ? `${error.message}\n` : ''}${USAGE}`)
     process.exit(2)
   }
-  console.error(error instanceof AlreadyRunning ? error.message : error)
+  console.error(error instanceof AlreadyRunning || error instanceof PortTaken ? error.message : error)
   process.exit(1)
 }

@@ -31,6 +31,7 @@ import { createServiceTokens } from '@audience-sync/service/tokens'
 import { start as startWebhooks, configSchema as webhooksConfig } from '@audience-sync/webhooks/start'
 import { pino } from 'pino'
 import type { DataFolder } from './data-folder.ts'
+import { demand, settle } from './ports.ts'
 
 export interface System {
   readonly url: string
@@ -46,7 +47,7 @@ export interface SystemOptions {
   readonly say: (line: string) => void
 }
 
-const PORTS = { connections: 8081, 'behavior-export': 8082, audiences: 8083, scheduler: 8084, webhooks: 8085, 'connector-meta': 8091 } as const
+const USUAL_PORTS = { connections: 8081, 'behavior-export': 8082, audiences: 8083, scheduler: 8084, webhooks: 8085, 'connector-meta': 8091 } as const
 const TWIN_PORT = 9101
 const META_APP_ID = '4000000000000001'
 const OUTBOXES = ['gateway', 'connections', 'behavior_export', 'sync', 'scheduler', 'webhooks']
@@ -55,10 +56,14 @@ const BIND = '127.0.0.1'
 const SANDBOX = { ENGINE_SETTLE_MS: '1000', ENGINE_SUPPRESSION_MS: '2000', RETURN_TO_LOOPBACK: 'true', ENDPOINTS_ON_LOOPBACK: 'true', API_KEY_MODE: 'test' }
 
 export async function startSystem({ path, keys }: DataFolder, { bus: wanted, port, say }: SystemOptions): Promise<System> {
+  await demand(port, 'the API', 'PORT in the environment names another.')
+  await demand(TWIN_PORT, 'the twin of Meta', 'Stop what listens there: another start?')
+  const ports = await settle(USUAL_PORTS)
   const stops: (() => Promise<void>)[] = []
   const stop = async () => {
     for (const one of stops.splice(0).toReversed()) await one().catch((error: Error) => say(`could not be stopped: ${error.message}`))
   }
+  const at = (name: keyof typeof USUAL_PORTS) => `http://${BIND}:${ports[name]}`
   try {
     const database = await startDatabase(path, keys, stops)
     const bus = await startBus(path, wanted, stops, say)
@@ -73,7 +78,7 @@ export async function startSystem({ path, keys }: DataFolder, { bus: wanted, por
         ...process.env,
         ...SANDBOX,
         HOST: BIND,
-        PORT: String(name === 'gateway' ? port : PORTS[name]),
+        PORT: String(name === 'gateway' ? port : ports[name]),
         DATABASE_URL: roleOf(name),
         BUS: bus.kind,
         ...(bus.brokers && { KAFKA_BROKERS: bus.brokers.join(',') }),
@@ -160,8 +165,6 @@ async function demoTenantKnown(url: string, key: string): Promise<void> {
   }
 }
 
-const at = (name: keyof typeof PORTS) => `http://${BIND}:${PORTS[name]}`
-
 async function startDatabase(path: string, { rolePassword }: DataFolder['keys'], stops: (() => Promise<void>)[]): Promise<(role: ServiceRole) => string> {
   const given = process.env.DATABASE_URL
   let admin = given
@@ -213,11 +216,13 @@ async function startTwin(appSecret: string, stops: (() => Promise<void>)[]): Pro
     env: { PATH: process.env.PATH, PORT: String(TWIN_PORT), META_APP_ID, META_APP_SECRET: appSecret },
   })
   const watcher = watchParent(child, 'TERM')
+  child.ref() // until it has spoken: nothing else keeps this process here, and its death would go unheard
   stops.push(async () => {
     await stopChild(child, 'SIGTERM', 'SIGKILL', 3_000)
     watcher.kill('SIGKILL')
   })
   const [first] = (await Promise.race([once(child.stdout as NodeJS.ReadableStream, 'data'), once(child, 'exit')])) as [unknown]
-  if (!(first instanceof Buffer)) throw new Error(`The twin of Meta could not be started on port ${TWIN_PORT}; something else may be listening there.`)
+  if (!(first instanceof Buffer)) throw new Error(`The twin of Meta could not be started on port ${TWIN_PORT}.`)
+  child.unref()
   return `http://${BIND}:${TWIN_PORT}`
 }

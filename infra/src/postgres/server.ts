@@ -178,6 +178,7 @@ function signal(child: ChildProcess, name: NodeJS.Signals): boolean {
 export async function stopChild(child: ChildProcess, gentle: NodeJS.Signals = 'SIGINT', hard: NodeJS.Signals = 'SIGQUIT', afterMs = 10_000): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  child.ref() // so that this process waits for it, whatever else has ended
   signal(child, gentle)
   const timer = setTimeout(() => signal(child, hard), afterMs)
   await gone
