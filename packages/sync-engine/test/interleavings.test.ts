@@ -89,6 +89,60 @@ describe('C10: the reader of the suppression log and a worker', () => {
   })
 })
 
+test('C10: whoever was taken out of a batch, and consents again before their removal, is sent', async () => {
+  await start({}, 1, 2)
+  const { db } = world.engine
+  const go = Promise.withResolvers<void>()
+  const buried = Promise.withResolvers<void>()
+  let transactions = 0
+  // The tombstone is there before the batch is sent; the ledger is looked at afterwards.
+  const engine: Engine = {
+    ...world.engine,
+    db: {
+      ...db,
+      tx: async (fn) => {
+        transactions += 1
+        if (transactions === 2) {
+          buried.resolve()
+          await go.promise
+        }
+        return db.tx(fn)
+      },
+    },
+  }
+  let reading: Promise<unknown> = Promise.resolve()
+  world.behavior.onFetch = async () => {
+    world.behavior.onFetch = undefined
+    world.behavior.suppress(1)
+    reading = readSuppressions(engine)
+    await buried.promise
+  }
+  world.hooks.afterPush = async () => {
+    delete world.hooks.afterPush
+    go.resolve()
+    await reading
+    world.behavior.change(1, { allowed: 7 })
+  }
+  await world.request()
+  await world.work()
+  await world.sync()
+  await calm()
+  expect(world.far()).toEqual(emails(1, 2))
+})
+
+test('C3: what was left to do of somebody outlasts an objection that was taken back', async () => {
+  await start({}, 1, 2)
+  world.twin.fault({ kind: 'reject_rows', match: { path: '/users' }, rows: 1, times: 1 })
+  await world.sync()
+  expect(world.far()).toHaveLength(1)
+  world.behavior.suppress(1)
+  await world.suppressions()
+  world.behavior.change(1, { allowed: 7 })
+  await world.work()
+  await world.sync()
+  expect(world.far()).toEqual(emails(1, 2))
+})
+
 test('C11: whoever opts out while a call is tried again is not in the next try', async () => {
   await start({}, 1, 2)
   world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })

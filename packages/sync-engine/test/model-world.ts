@@ -26,7 +26,8 @@ export interface Person {
   readonly email: number
   readonly phone: number
 }
-export type Outcome = 'accepted' | 'refused' | 'lost' | 'dies before' | 'dies after' | 'cancelled'
+/** at the door: refused before it was looked at, as by a used up quota; surely not taken, this time. */
+export type Outcome = 'accepted' | 'refused' | 'at the door' | 'lost' | 'dies before' | 'dies after' | 'cancelled'
 interface Entry {
   fingerprint: number
   addBatch: number
@@ -138,7 +139,8 @@ export class World {
         ? []
         : [{ ...shared, operation: 'remove', kind: 'none', sets: remove, heldAfter: heldAfterRemove, fingerprint: null, half: true, afterRemoval: false }]
     const fingerprint = fingerprintOf(groups, pieces, choice.watched)
-    return [...half, { ...shared, operation: 'add', kind: 'added', sets, heldAfter: heldAfterAdd, fingerprint, afterRemoval: remove.length > 0 }]
+    const kind = held.some(({ removing }) => !removing) ? 'replaced' : 'added'
+    return [...half, { ...shared, operation: 'add', kind, sets, heldAfter: heldAfterAdd, fingerprint, afterRemoval: remove.length > 0 }]
   }
 
   store({ operation, parts }: Packed, cursor: () => number, repeat = false): Batch {
@@ -162,6 +164,7 @@ export class World {
 
   send(batch: Batch, outcome: Outcome): void {
     if (outcome === 'dies before') throw new Died()
+    if (outcome === 'at the door') throw new Stopped()
     batch.sendings += 1
     if (batch.sendings === 1) batch.sentOn = this.today
     if (outcome === 'refused') {
@@ -270,7 +273,12 @@ export class World {
       if (batch.sendings > 0 && !withdrawn) this.send(batch, next())
       else {
         batch.state = 'failed'
-        for (const { customerNo } of batch.people) this.todo.set(customerNo, 0)
+        for (const { customerNo, kind } of batch.people) {
+          this.todo.set(customerNo, 0)
+          // It never left us: whoever it named first is as unknown as before.
+          const entry = this.ledger.get(customerNo)
+          if (batch.sendings === 0 && kind === 'added' && entry?.addBatch === batch.no && entry.removeBatch === 0) this.ledger.delete(customerNo)
+        }
       }
     }
   }

@@ -1,6 +1,6 @@
 /**
  * The pure parts together, over a ledger and a far side in memory: people come, change, opt out and go; calls are accepted, refused,
- * lost after they were done, or their worker dies before or after them; runs are cancelled between batches, the audience is paused
+ * turned away at the door, lost after they were done, or their worker dies before or after them; runs are cancelled between batches, the audience is paused
  * and resumed; several share a phone; the platform applies what it took in any order, and the settler forgets whoever is gone. In the end, with nothing in
  * the way, the far side is what is wanted, whoever opted out was never said after it, and nobody was added in a pause.
  * FULL=1 draws 100,000 histories.
@@ -27,7 +27,7 @@ const person: fc.Arbitrary<Person> = fc.record({
 })
 const outcome = fc.oneof(
   { weight: 6, arbitrary: fc.constant<Outcome>('accepted') },
-  { weight: 2, arbitrary: fc.constantFrom<Outcome>('refused', 'lost', 'dies before', 'dies after', 'cancelled') },
+  { weight: 2, arbitrary: fc.constantFrom<Outcome>('refused', 'at the door', 'lost', 'dies before', 'dies after', 'cancelled') },
 )
 const step: fc.Arbitrary<Step> = fc.oneof(
   {

@@ -246,6 +246,14 @@ export async function readTodo(tx: Tx, audienceNo: number, after: number, privac
   return rows.map(({ customer_no }) => customer_no)
 }
 
+/** Nothing of them is a matter of privacy any more: an ordinary run looks at them anew. */
+export async function leaveToOthers(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
+  await tx.query(
+    `UPDATE todo SET reason = 'in_flight', run_no = NULL, not_before = now() WHERE audience_no = $1 AND customer_no = ANY($2) AND reason = 'privacy'`,
+    [audienceNo, customers],
+  )
+}
+
 /** Done, or being done: what this run itself left stays. */
 export async function clearTodo(tx: Tx, audienceNo: number, customers: readonly number[], exceptOfRun: number, withPrivacy = false): Promise<void> {
   if (customers.length === 0) return

@@ -15,7 +15,7 @@ import type { Packed, Part } from '../pure/packer.ts'
 import { type BatchPerson, decodePayload, encodePayload } from '../pure/payload.ts'
 import { tagsOf } from '../pure/tags.ts'
 import { heldOf, payloadOf } from '../sealer.ts'
-import { clearTodo, leave, recordAdditions, recordRemovals } from '../store/ledger.ts'
+import { clearTodo, leave, neverAdded, recordAdditions, recordRemovals } from '../store/ledger.ts'
 import { recordPrivacyRemovals, recordRepeatedRemovals } from '../store/privacy-removals.ts'
 import type { AudienceRow, BatchRow, RunRow } from '../store/rows.ts'
 import { readBatch } from '../store/rows.ts'
@@ -222,8 +222,11 @@ export async function dropPeople(job: Job, run: RunRow, batch: OpenBatch, droppe
   const people = batch.people.filter(({ customerNo }) => !dropped.has(customerNo))
   const seal = await engine.sealer.sealing(audience.tenantId, 1)
   const row = await job.lease.fenced(run.no, async (tx) => {
-    // Nothing of them was sent, but their ledger rows say what is held: the removal that was queued for them takes it all away.
+    // Nothing of them was sent. Whoever is new to the ledger is unknown again; of the others it says what is held, and the removal that was
+    // queued for them takes it all away.
     await leave(tx, scope, run.no, 'dissolved', [...dropped])
+    const added = batch.people.filter(({ customerNo, kind }) => kind === 'added' && dropped.has(customerNo)).map(({ customerNo }) => customerNo)
+    await neverAdded(tx, scope.audienceNo, batch.row.no, added)
     await tx.query('UPDATE run SET suppressed = suppressed + $2 WHERE no = $1', [run.no, dropped.size])
     if (people.length === 0) {
       await closeBatch(tx, batch.row.no, 'dissolved')

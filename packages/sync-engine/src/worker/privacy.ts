@@ -10,7 +10,7 @@ import { PAGE, REFUSED_AGAIN_MS } from '../options.ts'
 import type { HeldSet } from '../pure/held.ts'
 import { Packer } from '../pure/packer.ts'
 import { leaveToFormer } from '../store/far-audience.ts'
-import { clearTodo, readTodo } from '../store/ledger.ts'
+import { clearTodo, leaveToOthers, readTodo } from '../store/ledger.ts'
 import { replacingOf } from '../store/replacing.ts'
 import { type RunRow, readRun } from '../store/rows.ts'
 import { newSessionId, storeBatch } from './batches.ts'
@@ -54,12 +54,9 @@ export async function removeForPrivacy(job: Job): Promise<void> {
     // From the whole account where that works; the others from this audience.
     const apart = new Set(await removeFromAccount(job, run, leaving, { force: replacing }))
     if (replacing) stuck.push(...apart)
-    const here = customers.filter((no) => (!replacing && apart.has(no)) || allowed.has(no))
-    const held = await heldHere(
-      job,
-      run,
-      here.filter((no) => apart.has(no)),
-    )
+    if (allowed.size > 0) await lease.fenced(run.no, (tx) => leaveToOthers(tx, audience.no, [...allowed]))
+    const here = customers.filter((no) => !replacing && apart.has(no))
+    const held = await heldHere(job, run, here)
     const people = here.map((customerNo) => privacyRemoval(customerNo, held.get(customerNo) ?? []))
     const quiet = people.filter(({ parts }) => parts.length === 0).map(({ customerNo }) => customerNo)
     if (quiet.length > 0) await lease.fenced(run.no, (tx) => clearTodo(tx, audience.no, quiet, 0, true))
@@ -85,7 +82,8 @@ async function heldHere(job: Job, run: RunRow, customers: readonly number[]): Pr
 }
 
 /**
- * Who consented again since: the feed said so already, maybe to an earlier run, and would not say it again after a removal (C10).
+ * Who consented again since: the feed said so already, maybe to an earlier run, and would not say it again after a removal (C10). They are
+ * left to an ordinary run, because more may have been left of them: taken out of a batch, or refused.
  * Nobody of an audience that is let go of.
  */
 async function allowedAgain({ engine, lease, audience, choice }: Job, customers: readonly number[]): Promise<ReadonlySet<number>> {
