@@ -1,7 +1,7 @@
 /** Similar audiences, against the strict twin: made once, of a seed that is ready, and gone before it. */
 import type { LookalikeSpec } from '@audience-sync/destination-kit/lookalike-contract'
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { requestDelete, requestPause, requestResume } from '../src/requests.ts'
+import { requestDelete, requestHeal, requestPause, requestResume } from '../src/requests.ts'
 import { giveUpLookalike, type LookalikeRow, type lookalikesOf, wishLookalike } from '../src/store/lookalikes.ts'
 import { readAudience } from '../src/store/rows.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
@@ -265,6 +265,27 @@ describe('what becomes of it', () => {
       ['deleting', 'deleted', null],
     ])
     expect(farIds()).not.toContain(id)
+  })
+
+  test('C19: of a seed that was made anew since, it says so and what to do, and one made afterwards does not', async () => {
+    const { row, id } = await made()
+    await change(id, { operationStatus: 200, deliveryStatus: 200 })
+    const { external_id: old } = await world.audience()
+    await fetch(`${world.twin.url}/_twin/audiences/${old}`, { method: 'DELETE' })
+    await world.request()
+    await world.work()
+    await world.engine.db.tenant(world.tenantId, async (tx) => requestHeal(tx, await readAudience(tx, world.audienceNo), false))
+    await world.work()
+    expect(await world.audience()).toMatchObject({ generation: 2, external_id: expect.not.stringMatching(`^${old}$`) })
+    expect(await read(row)).toMatchObject({ status: 'active', external_id: id, status_reason: { code: 'lookalike_of_former_seed' } })
+    const other = await wish({ type: 'reach' }, 'More like them')
+    await world.settle()
+    await look()
+    const { external_id: farId } = await read(other)
+    await change(farId, { operationStatus: 200, deliveryStatus: 200 })
+    await look()
+    expect(await read(other)).toMatchObject({ status: 'active', status_reason: null })
+    expect(await read(row)).toMatchObject({ status_reason: { code: 'lookalike_of_former_seed' } })
   })
 
   test('deleted there by somebody, it says so', async () => {

@@ -26,6 +26,11 @@ export const lookalikes = {
     'See its own answer: mostly too few people of the seed live in the chosen place, or the account has as many lookalikes as it may. It is tried again by itself.',
   ),
   lookalike_missing: entry(409, 'The lookalike no longer exists at the platform', 'Delete it here, and make it anew if it is needed.'),
+  lookalike_of_former_seed: entry(
+    409,
+    'The lookalike was made of an audience that has been replaced',
+    'Ads may go on using it, but it does not follow the audience any more. Make another place or ratio of the audience as it is now, or delete this one (its ads stop) and make it anew.',
+  ),
   lookalike_building: entry(202, 'The platform is building the lookalike', 'Nothing to do: it takes some hours. Ads may use it meanwhile.'),
   lookalike_failed: entry(503, 'The platform could not build the lookalike', 'Nothing to do; the platform tries again by itself.'),
   lookalike_inactive: entry(409, 'The lookalike rests because no ad used it', 'Use it in an ad set: the platform then builds it anew.'),

@@ -47,6 +47,8 @@ async function startAnew(tx: Tx, audience: AudienceRow, proven: boolean): Promis
        missing = NULL, heal_requested_at = NULL, drift = NULL, check_at = NULL, far_stale = false, settle_at = NULL, size_destination = NULL, far_state = NULL, shrink_refused = NULL, replacing = NULL, normaliser = NULL, updated_at = now() WHERE no = $1`,
     [no],
   )
+  // Those that were made of the old one are told apart from it, once the new one is there.
+  await tx.query('UPDATE lookalike SET due_at = now() WHERE audience_no = $1 AND deleted_at IS NULL', [no])
   await note(tx, audience, 'drift', { code: 'recreated', generation: generation + 1, instead: externalId })
 }
 

@@ -7,6 +7,7 @@ import type { Tx } from '@audience-sync/db/database'
 import { DestinationError } from '@audience-sync/destination-kit/failure'
 import type { FarLookalike, FarSeed, LookalikeSpec, Lookalikes } from '@audience-sync/destination-kit/lookalike-contract'
 import { forgetLookalike, type LookalikeRow, lookalikesOf, mayExist, move, unreadyReason } from '../store/lookalikes.ts'
+import { readAudience } from '../store/rows.ts'
 import type { StatusReason } from '../store/status.ts'
 import { RunFails, RunWaits, reasonOf } from './endings.ts'
 import { type Engine, inTenant } from './engine.ts'
@@ -163,8 +164,21 @@ const keep = (job: Job, row: LookalikeRow, externalId: string, adopted: boolean)
 
 async function look(job: Job, lookalikes: Lookalikes, row: LookalikeRow, externalId: string): Promise<void> {
   const far = await callPlatform(job, null, 'read', (ctx) => lookalikes.read(ctx, externalId))
-  if (far) return tell(job, lookalikes, row, far)
+  if (far) return tell(job, lookalikes, row, far, await isOfFormerSeed(job, lookalikes, externalId))
   throw new RunFails({ code: 'lookalike_missing', detail: 'It was deleted there, or this connection may not see it any more.' })
+}
+
+/**
+ * Whether it was made of a far audience in whose place another one has been made (C19): it cannot be moved, and nobody else can tell that it
+ * follows the old one. Where the seed itself is not shown, nothing is known.
+ */
+async function isOfFormerSeed(job: Job, lookalikes: Lookalikes, externalId: string): Promise<boolean> {
+  // As it is now: the run before this may have made the new one.
+  const { generation, externalId: seedExternalId } = await inTenant(job.engine, job.lease.tenantId, (tx) => readAudience(tx, job.audience.no))
+  if (generation === 1) return false
+  if (seedExternalId === null) return true
+  const seed = await callPlatform(job, null, 'read', (ctx) => lookalikes.readSeed(ctx, seedExternalId))
+  return seed !== null && !seed.lookalikeIds.includes(externalId)
 }
 
 const FAR_STATES: Readonly<Record<FarLookalike['state'], { status: 'active' | 'creating' | 'error'; code: string | null; looks: number }>> = {
@@ -176,8 +190,10 @@ const FAR_STATES: Readonly<Record<FarLookalike['state'], { status: 'active' | 'c
   unusable: { status: 'error', code: 'lookalike_unusable', looks: REST_LOOKS },
 }
 
-function tell(job: Job, { rules }: Lookalikes, row: LookalikeRow, { state, size, detail }: FarLookalike): Promise<void> {
-  const { status, code, looks } = FAR_STATES[state]
+function tell(job: Job, { rules }: Lookalikes, row: LookalikeRow, { state, size, detail }: FarLookalike, former = false): Promise<void> {
+  const { status, looks, ...far } = FAR_STATES[state]
+  // What is wrong with itself is said first.
+  const code = far.code ?? (former ? 'lookalike_of_former_seed' : null)
   const why = state === 'inactive' ? `No ad used it for ${rules.unusedDays} days; ${detail}` : detail
   return record(job, async (tx) => {
     await tx.query('UPDATE lookalike SET size_lower = $2, size_upper = $3, size_as_of = now() WHERE no = $1', [

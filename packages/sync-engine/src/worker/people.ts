@@ -154,6 +154,9 @@ function said(
   const { sets } = prepared
   const step = known && migrationStep(keys, versions, { known, forced, held, sets, fingerprint, there })
   if (step === 'same') return { customerNo, parts: [], suppressed: null, alike: true }
+  // Whoever was refused by name the first time counts as replaced when they are said again, though maybe they were never there: the ledger
+  // has the last addition only, so it cannot tell them from somebody who was accepted before and refused in a change, and `held`,
+  // entered before sending (C12), is alike for both. What is sent is right for both (C1); a count that guesses would not be.
   const shared = { customerNo, page, suppressionsAt, refused }
   if (step === 'beside') {
     const heldAfter = heldBeside(keys, held, sets)
