@@ -72,9 +72,15 @@ async function connectionChanged(tx: Tx, connectionId: string, status: string): 
     .orderBy(audience.no)
   const code = GONE[status]
   for (const row of rows) {
-    if (code) await setStatus(tx, row, 'error', { code })
+    if (code) await ended(tx, row, code)
     else if (status === 'active') await mended(tx, row)
   }
+}
+
+/** Where the engine met it first, its reason has the platform's own words: they stay. */
+async function ended(tx: Tx, row: AudienceRow, code: string): Promise<void> {
+  const known = (row.statusReason as { code?: string } | null)?.code === code
+  if (row.status !== 'error' || !known) await setStatus(tx, row, 'error', { code })
 }
 
 async function mended(tx: Tx, row: AudienceRow): Promise<void> {

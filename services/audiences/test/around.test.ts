@@ -109,6 +109,17 @@ describe('connections', () => {
     expect(await get(id)).toMatchObject({ status: 'pending', statusReason: null })
   })
 
+  test('expired, and the engine has met it: what the platform said stays', async () => {
+    const { id, connectionId } = await rig.audience()
+    const told = { code: 'connection_expired', detail: 'Session has expired.', platform: { code: '190/463' } }
+    await rig.database.admin(`UPDATE sync.run SET status = 'cancelled', finished_at = now() WHERE audience_no = (SELECT no FROM sync.audience WHERE id = $1)`, [
+      bare(id),
+    ])
+    await rig.database.admin(`UPDATE sync.audience SET status = 'error', status_reason = $2 WHERE id = $1`, [bare(id), JSON.stringify(told)])
+    await rig.hear('audiences.connection-changed', { connectionId, destination: 'meta', status: 'expired' })
+    expect(await get(id)).toMatchObject({ status: 'error', statusReason: told })
+  })
+
   test('a run that waits for the quota is rate limited, until when', async () => {
     const { id, lastRun } = await rig.audience()
     await rig.database.admin(

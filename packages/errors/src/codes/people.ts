@@ -2,7 +2,11 @@
 import { entry } from './entry.ts'
 
 export const people = {
-  platform_rejected_row: entry(422, 'The platform refused this person’s data', 'Correct the identifiers; the person is tried again when they change.'),
+  platform_rejected_row: entry(
+    422,
+    'The platform refused this person’s data',
+    'Correct the identifiers. The person is tried again in later runs, up to a limit, and when their data change.',
+  ),
   consent_denied: entry(422, 'The person has not consented', 'Nothing to do; the person is sent when consent is given.'),
   opted_out: entry(422, 'The person has opted out', 'Nothing to do.'),
   erased: entry(422, 'The person was erased', 'Nothing to do.'),
