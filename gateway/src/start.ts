@@ -1,6 +1,6 @@
 /** The gateway as a running thing: its database, its memory of limits and logins, its server. */
 import { openDatabase } from '@audience-sync/db/database'
-import { sweepIdempotency } from '@audience-sync/service/idempotency'
+import { startIdempotencySweep } from '@audience-sync/service/idempotency'
 import type { Running } from '@audience-sync/service/run'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import type { Logger } from 'pino'
@@ -13,8 +13,6 @@ import { type Limits, limiter } from './limits.ts'
 import { auditTarget } from './path.ts'
 import { TokenBuckets } from './rate-limit.ts'
 import { ensureDemoTenant } from './tenants.ts'
-
-const SWEEP_MS = 3_600_000
 
 export interface GatewayParts {
   readonly log: Logger
@@ -84,13 +82,11 @@ export async function start(config: GatewayConfig, { log, tokens, timeouts }: Ga
     trustedProxies: config.TRUSTED_PROXIES,
     timeouts,
   })
-  const sweep = setInterval(() => void sweepIdempotency(db).catch((error: unknown) => log.warn({ err: error }, 'old answers could not be removed')), SWEEP_MS)
-  sweep.unref()
+  const sweep = startIdempotencySweep(db, log)
 
   async function stop(): Promise<void> {
-    clearInterval(sweep)
     await app.close()
-    await audit.stop()
+    await Promise.all([audit.stop(), sweep.stop()])
     await db.close()
   }
 

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs'
 import type { Database, Tx } from '@audience-sync/db/database'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
 import { until } from '@audience-sync/testing/until'
@@ -187,4 +188,17 @@ test('every service that answers requests may write its own table, under forced 
   )
   expect(tables.map(({ schema }) => schema)).toEqual(['behavior_export', 'connections', 'gateway', 'scheduler', 'sync', 'webhooks'])
   expect(tables.every(({ forced, ok }) => forced && ok)).toBe(true)
+})
+
+test('every program that repeats answers also forgets them', () => {
+  const root = new URL('../../../', import.meta.url)
+  const programs = ['gateway', ...readdirSync(new URL('services/', root)).map((name) => `services/${name}`)]
+  const sources = programs.map((name) => {
+    const folder = new URL(`${name}/src/`, root)
+    const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.ts'))
+    return { name, text: files.map((file) => readFileSync(new URL(file, folder), 'utf8')).join('') }
+  })
+  const repeating = sources.filter(({ text }) => text.includes('idempotent('))
+  expect(repeating.length).toBeGreaterThan(3)
+  expect(repeating.filter(({ text }) => !/(startIdempotencySweep|sweepIdempotency)\(/.test(text)).map(({ name }) => name)).toEqual([])
 })

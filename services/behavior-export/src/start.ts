@@ -8,6 +8,7 @@
  */
 import { openDatabase } from '@audience-sync/db/database'
 import type { Transport } from '@audience-sync/events/transport'
+import { startIdempotencySweep } from '@audience-sync/service/idempotency'
 import type { Logger } from '@audience-sync/service/log'
 import { startLoop } from '@audience-sync/service/loop'
 import type { Running } from '@audience-sync/service/run'
@@ -52,6 +53,7 @@ export async function start(config: Config, { log, transport, tokens, now = Date
       return (await reassess(db, vault)) || parked
     },
   })
+  const sweep = startIdempotencySweep(db, log)
   const subscription = await transport.subscribe(db, consumers({ vault, now }), { log })
   const database = async () => ({ ok: (await db.pool.query('SELECT 1')).rowCount === 1, detail: 'database' })
   const app = await behaviorExportApp({
@@ -68,7 +70,7 @@ export async function start(config: Config, { log, transport, tokens, now = Date
     url,
     async stop() {
       await app.close()
-      await Promise.all([subscription.stop(), chores.stop(), logDays.stop()])
+      await Promise.all([subscription.stop(), chores.stop(), logDays.stop(), sweep.stop()])
       await db.close()
     },
   }

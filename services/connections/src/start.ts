@@ -10,6 +10,7 @@
  */
 import { openDatabase } from '@audience-sync/db/database'
 import type { ConnectAdapter } from '@audience-sync/destination-kit/connect-contract'
+import { startIdempotencySweep } from '@audience-sync/service/idempotency'
 import type { Logger } from '@audience-sync/service/log'
 import { startLoop } from '@audience-sync/service/loop'
 import type { Running } from '@audience-sync/service/run'
@@ -88,13 +89,14 @@ export async function start(config: Config, { log, tokens, adapters = destinatio
       return false
     },
   })
+  const sweep = startIdempotencySweep(db, log)
   return {
     name: 'connections',
     url,
     housekeeping,
     async stop() {
       await app.close()
-      await loop.stop()
+      await Promise.all([loop.stop(), sweep.stop()])
       await Promise.all([db.close(), refreshDb.close()])
     },
   }
