@@ -28,6 +28,9 @@ export default {
   ],
   testTimeout: 30_000,
   maxWorkers: 2,
+  // A worker has nothing left to do within a millisecond, but giving back the heap of dozens of files takes its process more than
+  // jest's half second. One that left something open is still named, only later.
+  workerGracefulExitTimeout: 15_000,
   testSequencer: '<rootDir>/scripts/longest-first.mjs',
   reporters: ['default', '<rootDir>/scripts/closing-line.mjs'],
 }
