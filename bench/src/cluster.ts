@@ -24,7 +24,7 @@ export interface Cluster {
   stop(): Promise<void>
 }
 
-export async function openCluster(): Promise<Cluster> {
+async function openCluster(): Promise<Cluster> {
   mkdirSync(scratch('.'), { recursive: true }) // PostgreSQL's own user has to pass through
   const dataDir = scratch(`postgres-${randomBytes(4).toString('hex')}`)
   const server = await startPostgres({ dataDir })

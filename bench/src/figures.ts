@@ -50,7 +50,7 @@ export function spreadOf(values: readonly number[]): Spread {
   return { median, min: sorted[0] ?? 0, max: sorted.at(-1) ?? 0 }
 }
 
-export const mapSpread = ({ median, min, max }: Spread, fn: (value: number) => number): Spread => {
+const mapSpread = ({ median, min, max }: Spread, fn: (value: number) => number): Spread => {
   const [a, b] = [fn(min), fn(max)]
   return { median: fn(median), min: Math.min(a, b), max: Math.max(a, b) }
 }

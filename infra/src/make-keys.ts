@@ -12,12 +12,12 @@ export type EnvFileName = ServiceName | 'relay' | 'setup' | 'twin-meta'
 
 const OWNER_ONLY = 0o600
 /** Read by the database's image: the superuser's password, alone in its file. */
-export const POSTGRES_PASSWORD_FILE = 'postgres-password'
+const POSTGRES_PASSWORD_FILE = 'postgres-password'
 /** Written last: with it the folder is whole. */
 const DONE = 'made'
 
 /** PostgreSQL's client reads `PGPASSWORD`, so the connection strings can stand in public. */
-export function envFilesOf(keys: Keys, postgresPassword: string, adminKey: string): Record<EnvFileName, Record<string, string>> {
+function envFilesOf(keys: Keys, postgresPassword: string, adminKey: string): Record<EnvFileName, Record<string, string>> {
   const role = { PGPASSWORD: keys.rolePassword }
   const service = (name: ServiceName) => ({
     ...role,

@@ -50,7 +50,7 @@ export interface Workload extends Resource {
 }
 
 /** One folder for each connector, and one for all the rest. */
-export const overlays = readdirSync(join(k8s, 'overlays'))
+const overlays = readdirSync(join(k8s, 'overlays'))
 export const all: readonly Resource[] = overlays.flatMap((overlay) => kustomized(join('overlays', overlay)))
 
 export const ofKind = <T extends Resource>(kind: string): T[] => all.filter((resource) => resource.kind === kind) as T[]

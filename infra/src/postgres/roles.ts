@@ -20,7 +20,7 @@ export const serviceRoles = {
 export type ServiceRole = keyof typeof serviceRoles
 
 export const MIGRATOR = 'migrator'
-export const CONNECTOR_GROUP = 'connector'
+const CONNECTOR_GROUP = 'connector'
 
 /** Makes what is missing of the roles and lets `migrator` create schemas in this database. Run as a superuser or CREATEROLE user. */
 export async function createRoles(url: string, passwords: Partial<Record<string, string>> = {}): Promise<void> {

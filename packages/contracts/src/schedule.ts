@@ -8,7 +8,7 @@
 import { DateTime, IANAZone } from 'luxon'
 import { z } from 'zod'
 
-export const weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] as const
+const weekdays = ['monday', 'tuesday', 'wednesday', 'thursday', 'friday', 'saturday', 'sunday'] as const
 
 export const Schedule = z.strictObject({
   frequency: z.enum(['manual', 'hourly', 'daily', 'weekly', 'realtime']),

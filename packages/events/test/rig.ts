@@ -18,7 +18,7 @@ import { makeEffects, topic } from './effects.ts'
 
 export const log = pino({ level: process.env.TEST_LOG ?? 'silent' })
 export const STALL_MS = 2_000
-export const SESSION_MS = 1_500
+const SESSION_MS = 1_500
 
 export interface RigOptions {
   readonly handlerDeadlineMs?: number

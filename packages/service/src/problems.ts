@@ -27,7 +27,7 @@ const RETRY_MS = 5_000 // a fail-over takes longer, a restart does not
 const isUnavailable = ({ code, message }: { code?: unknown; message?: unknown }) => UNAVAILABLE.test(String(code)) || DRIVER_WORDS.test(String(message))
 
 /** What the caller is told of an error. */
-export function toAppError(error: unknown): AppError {
+function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error
   if (hasZodFastifySchemaValidationErrors(error)) {
     const place = PLACES[error.validationContext ?? ''] ?? 'body'

@@ -2,7 +2,7 @@
 import { expect } from '@jest/globals'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
-export const LIMITED = 'development_access'
+const LIMITED = 'development_access'
 
 export interface LimitedWorld {
   readonly world: World

@@ -67,7 +67,7 @@ export interface World extends SidedWorld {
   far(key?: string): string[]
 }
 
-export const FAST: EngineOptions = {
+const FAST: EngineOptions = {
   workers: 1,
   leaseMs: 3_000,
   callMs: 1_000,

@@ -182,7 +182,7 @@ export async function cancelRun(tx: Tx, publicRunId: string): Promise<RunRow> {
   return readRun(tx, row.no)
 }
 
-export const setFullReason = (tx: Tx, audienceNo: number, reason: string) =>
+const setFullReason = (tx: Tx, audienceNo: number, reason: string) =>
   tx.query('UPDATE audience SET full_reason = coalesce(full_reason, $2) WHERE no = $1', [audienceNo, reason])
 
 export function refuseDeleting(row: AudienceRow): void {

@@ -99,7 +99,7 @@ export const Pause = z.strictObject({ reason: z.string().trim().max(500).default
 
 // ─── audiences ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export const audienceStatuses = ['active', 'syncing', 'pending', 'error', 'paused', 'rate_limited', 'held', 'deleting'] as const
+const audienceStatuses = ['active', 'syncing', 'pending', 'error', 'paused', 'rate_limited', 'held', 'deleting'] as const
 
 export const NameWarnings = z
   .array(

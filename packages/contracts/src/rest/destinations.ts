@@ -55,7 +55,7 @@ export const DestinationInfo = z
   })
   .meta({ id: 'Destination' })
 
-export const MAX_PREVIEW_MEMBERS = 100
+const MAX_PREVIEW_MEMBERS = 100
 
 export const PreviewRequest = z.strictObject({
   operation: z.enum(['add', 'remove']),

@@ -38,7 +38,7 @@ export const NewLookalike = z
   .meta({ id: 'NewLookalike' })
 export type NewLookalike = z.infer<typeof NewLookalike>
 
-export const lookalikeStatuses = ['pending', 'creating', 'active', 'error', 'deleting'] as const
+const lookalikeStatuses = ['pending', 'creating', 'active', 'error', 'deleting'] as const
 
 export const Lookalike = z
   .object({

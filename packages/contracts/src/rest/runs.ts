@@ -35,7 +35,7 @@ export const Counts = z.object({
   suppressed: count.meta({ description: 'kept back by us; never in planned' }),
 })
 
-export const runStatuses = ['queued', 'running', 'waiting', 'held', 'applying', 'completed', 'completed_with_rejections', 'failed', 'cancelled'] as const
+const runStatuses = ['queued', 'running', 'waiting', 'held', 'applying', 'completed', 'completed_with_rejections', 'failed', 'cancelled'] as const
 
 export const Run = z
   .object({

@@ -20,7 +20,7 @@ const NORMAL = 200
 const REPLACING = 414
 const REPLACE_FAILED = 415
 
-export const replacePath = (apiVersion: string, externalId: string): string => `/${apiVersion}/${externalId}/usersreplace`
+const replacePath = (apiVersion: string, externalId: string): string => `/${apiVersion}/${externalId}/usersreplace`
 /** A replacement that the platform gave up: nothing of its batches counts. */
 export const isReplaceFailed = (node: Readonly<Record<string, unknown>>): boolean => operationOf(node) === REPLACE_FAILED
 

@@ -13,7 +13,7 @@ const DEAD_LETTER_RETENTION = '14 days' // time for a fix and a redrive; as the 
 const FETCH_BYTES = 1_048_576 // F28: what one partition holds in memory at most, beside one record of that size
 const SWEEP_ROWS = 10_000 // short transactions: nothing may hold the change feed's horizon
 
-export const partitionOf = (key: string): number => Number.parseInt(hash('sha1', key).slice(0, 8), 16) % PARTITIONS
+const partitionOf = (key: string): number => Number.parseInt(hash('sha1', key).slice(0, 8), 16) % PARTITIONS
 export const bellOf = (topic: string, partition: number): string => `${topic}/${partition}`
 
 /** One transaction: all of them or none. */

@@ -43,7 +43,7 @@ export interface Here {
   readonly ledger: number | null
 }
 
-export const EXPIRES_WITHIN_DAYS = 30 // time enough to plan a campaign that uses it
+const EXPIRES_WITHIN_DAYS = 30 // time enough to plan a campaign that uses it
 const DAY_MS = 86_400_000
 const MORE_SHARE = 1.5 // far more than was said: platforms round to two digits and count a person who has two accounts twice …
 const MORE_AT_LEAST = 2_000 // … and show small audiences as a thousand

@@ -10,7 +10,7 @@
  */
 
 export const SLOW = 0.75 // vendors/meta.md §1.1: slow down from here …
-export const STOP = 0.95 // … and stop here, because calling while throttled lengthens the block
+const STOP = 0.95 // … and stop here, because calling while throttled lengthens the block
 const SLOTS = 30 // of a decay: what is remembered together. Points come back one to two slots late
 
 /** Points that are out, and when they come back, in milliseconds on the limiter's clock; oldest first. */

@@ -73,7 +73,7 @@ export interface AccountNow {
 export const deadlineOf = ({ requestedAt, windowMs: window }: Pick<Waiting, 'requestedAt' | 'windowMs'>): number => requestedAt + window
 
 /** How long the points of so many calls take to come back. */
-export const callsMs = (points: readonly Points[], calls: number): number =>
+const callsMs = (points: readonly Points[], calls: number): number =>
   Math.max(0, ...points.map(({ capacity, decaySeconds, cost }) => (calls * cost * decaySeconds * SECOND_MS) / capacity))
 
 /** Place in the line: the smaller, the earlier. */
@@ -112,7 +112,7 @@ export function placed(due: readonly Waiting[], accounts: ReadonlyMap<string, Ac
 const FREE: AccountNow = { atWork: 0, callsPromised: 0, points: [], waitMs: 0 }
 
 /** Points are scarce from three quarters on: the same line from which calls are slowed down. */
-export const isScarce = (points: readonly Points[]): boolean => points.some(({ capacity, level }) => level >= SLOW * capacity)
+const isScarce = (points: readonly Points[]): boolean => points.some(({ capacity, level }) => level >= SLOW * capacity)
 
 /** Whether a run that has made so many calls in this turn makes room, if others of its account wait. */
 export const givesWay = (calls: number, points: readonly Points[]): boolean => calls >= TURN_CALLS && isScarce(points)

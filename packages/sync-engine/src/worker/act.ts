@@ -200,7 +200,7 @@ export async function count(tx: Tx, run: RunRow, { unchanged, suppressed }: Tall
 }
 
 /** Looks what is wished: somebody's removal for privacy is done at once, in between (R7); a stop is thrown. */
-export async function heedWishes(job: Job, run: RunRow): Promise<void> {
+async function heedWishes(job: Job, run: RunRow): Promise<void> {
   const wishes = await job.lease.fenced(run.no, async (_, found) => found)
   if (wishes.privacy) await removeForPrivacy(job)
   if (wishes.remove) throw new RunStops('remove')

@@ -56,7 +56,7 @@ async function isLeftForPrivacy(tx: Tx, audienceNo: number): Promise<boolean> {
   return rows.length > 0
 }
 
-export async function hasUnsettled(tx: Tx, runNo: number): Promise<boolean> {
+async function hasUnsettled(tx: Tx, runNo: number): Promise<boolean> {
   const { rows } = await tx.query(`SELECT FROM batch WHERE run_no = $1 AND state = 'accepted' LIMIT 1`, [runNo])
   return rows.length > 0
 }

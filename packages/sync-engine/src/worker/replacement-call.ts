@@ -19,7 +19,7 @@ export const listOf = ({ engine }: Pick<Job, 'engine'>) => {
   return replaceList
 }
 
-export const nowOf = ({ engine }: Pick<Job, 'engine'>): number => Date.now() + engine.clock.aheadMs()
+const nowOf = ({ engine }: Pick<Job, 'engine'>): number => Date.now() + engine.clock.aheadMs()
 
 /** Throws where it is too late for another call. */
 export function checkWindow(job: Job, { begunAt }: Replacing): void {

@@ -5,7 +5,7 @@
 import { GraphError } from './errors.ts'
 import type { LimitOptions, Tier } from './options.ts'
 
-export const LIMITS: Readonly<Record<Tier, Omit<LimitOptions, 'appCallsPerHour'>>> = {
+const LIMITS: Readonly<Record<Tier, Omit<LimitOptions, 'appCallsPerHour'>>> = {
   development_access: { score: 60, blockMs: 300_000, audienceCallsPerHour: 5_000 },
   standard_access: { score: 9_000, blockMs: 60_000, audienceCallsPerHour: 190_000 },
 }

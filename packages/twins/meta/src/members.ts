@@ -10,7 +10,7 @@ export type Cell = string | number | readonly string[]
 export type Row = { schema: readonly string[]; values: readonly Cell[] }
 
 /** An account is found by one of these alone; all other keys only refine. */
-export const ALONE_KEYS: readonly string[] = ['EMAIL', 'PHONE', 'MADID', 'EXTERN_ID']
+const ALONE_KEYS: readonly string[] = ['EMAIL', 'PHONE', 'MADID', 'EXTERN_ID']
 /** Said about a person, not naming them. */
 const ATTRIBUTES = new Set(['LOOKALIKE_VALUE', 'DATA_PROCESSING_OPTIONS', 'DATA_PROCESSING_OPTIONS_COUNTRY', 'DATA_PROCESSING_OPTIONS_STATE'])
 

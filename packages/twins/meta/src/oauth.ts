@@ -5,7 +5,7 @@ import { LAPSE_MS, type Token } from './tokens.ts'
 import type { World } from './world.ts'
 
 /** What the platform says for "about 60 days". */
-export const LONG_LIFE_MS = 5_183_944_000
+const LONG_LIFE_MS = 5_183_944_000
 
 const accessToken = (call: Call) => {
   const { params, world } = call

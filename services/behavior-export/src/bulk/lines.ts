@@ -9,7 +9,7 @@ export interface Line {
 }
 
 export const NDJSON_LIMIT = 1024 ** 3 // API.md: 1 GiB
-export const JSON_LIMIT = 10 * 1024 ** 2 // API.md: 10 MiB
+const JSON_LIMIT = 10 * 1024 ** 2 // API.md: 10 MiB
 const LONGEST_LINE = 64 * 1024 // the largest customer the schema takes is some 12 KiB
 const NEWLINE = 10
 
