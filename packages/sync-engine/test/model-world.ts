@@ -45,6 +45,7 @@ interface Batch {
   effect: boolean
   /** Said before, and said again (C4): nothing waits for its effect. */
   readonly repeat: boolean
+  /** For the last time. */
   sentOn: number
   acceptedOn: number
 }
@@ -166,7 +167,7 @@ export class World {
     if (outcome === 'dies before') throw new Died()
     if (outcome === 'at the door') throw new Stopped()
     batch.sendings += 1
-    if (batch.sendings === 1) batch.sentOn = this.today
+    batch.sentOn = this.today
     if (outcome === 'refused') {
       batch.state = 'failed'
       for (const { customerNo } of batch.people) this.todo.set(customerNo, this.runNo)

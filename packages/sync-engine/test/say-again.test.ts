@@ -1,6 +1,7 @@
 /** SYNC.md C4 and C16: a platform that applies accepted calls in any order, or a call twice, still ends with everybody's last word. */
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { housekeep } from '../src/housekeeping.ts'
+import { requestPause } from '../src/requests.ts'
 import { neverMind, saidAgain, sayAgainBy } from '../src/store/say-again.ts'
 import { leaveSharersToSayAgain } from '../src/store/tags.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
@@ -192,6 +193,59 @@ test('C16: a removal after an addition whose outcome was unknown is said again a
     expect(await left()).toHaveLength(times)
   }
   expect(world.uploads().filter(({ method }) => method === 'DELETE')).toHaveLength(3)
+})
+
+test('C16: the doubt is as old as the last try, not as the first', async () => {
+  await start({}, 1, 2)
+  world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })
+  world.hooks.beforePush = async () => {
+    await world.database.admin(`UPDATE sync.batch SET sent_at = sent_at - interval '25 hours' WHERE attempts = 1`)
+  }
+  await world.sync()
+  delete world.hooks.beforePush
+  world.behavior.leave(1)
+  await world.sync()
+  expect(await left()).toMatchObject([{ customer_no: 1, times: 2 }])
+})
+
+describe('what keeps an audience from its runs', () => {
+  const runs = () => world.database.admin<{ trigger: string; status: string }>('SELECT trigger, status FROM sync.run ORDER BY no')
+
+  test('paused, nobody is said again but for a removal, and no run is made for the others', async () => {
+    await start({}, 1)
+    await world.sync()
+    world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
+    await world.request()
+    await world.work()
+    await world.engine.db.tenant(world.tenantId, (tx) => requestPause(tx, world.audienceNo, null))
+    world.twin.clock.advance(60_000)
+    await world.settle()
+    expect(await left()).toHaveLength(1)
+    const before = await runs()
+    expect(await requestRepeats(world.engine)).toBe(false)
+    expect(await runs()).toEqual(before)
+  })
+
+  test('R7: held by the brake, a removal for privacy is said again when the addition before it is finished', async () => {
+    await start({ brake: { sharePercent: 30, minimum: 2 } }, 1, 2, 3, 4)
+    await world.sync()
+    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'POST' }, delayMs: LATE_MS })
+    world.behavior.join(5)
+    await world.request()
+    await world.work()
+    world.behavior.suppress(5)
+    await world.suppressions()
+    await world.work()
+    for (const no of [1, 2, 3]) world.behavior.leave(no)
+    await world.request()
+    await world.work()
+    expect(await runs()).toContainEqual({ trigger: 'api', status: 'held' })
+    world.twin.clock.advance(LATE_MS + 2_000)
+    expect(world.far()).toContain(emails(5)[0]) // the addition came last
+    await calm()
+    expect(world.far()).toEqual(emails(1, 2, 3, 4))
+    expect(await runs()).toContainEqual({ trigger: 'api', status: 'held' })
+  })
 })
 
 test('C16: a removal whose outcome was unknown may land once more: whoever comes back within a day is said again', async () => {

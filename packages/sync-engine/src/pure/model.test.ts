@@ -131,3 +131,17 @@ test('C16: a removal that was sent twice is applied a second time after the pers
   rest(world)
   expect(world.far).toEqual(setsOf(1, SOMEBODY))
 })
+
+test('C16: an addition that was sent again a day later may land a day later, too: whoever leaves then is removed again', () => {
+  const world = new World()
+  world.change(1, SOMEBODY)
+  world.run(['dies after'])
+  world.sleep(0)
+  world.run([])
+  world.settle()
+  world.change(1, { ...SOMEBODY, member: false })
+  world.run([])
+  world.apply(1)
+  rest(world)
+  expect(world.far).toEqual([])
+})

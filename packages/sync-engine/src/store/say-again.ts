@@ -8,8 +8,11 @@ const DOUBTFUL_THEN = '24 hours' // … and whatever the platform made of it has
 const DOUBTFUL_TIMES = 2
 const LATEST = '7 days' // C4: nobody waits longer for earlier calls to be terminal
 
-/** Its outcome was unknown for a while. A try that was surely not taken does not count. */
-const TWICE = `(attempts > 1 OR state = 'abandoned')`
+/**
+ * Its outcome was unknown for a while, and a try of it may still land: a day from the last one, which ended with the answer, or when it was
+ * given up. A try that was surely not taken does not count.
+ */
+const TWICE = `((attempts > 1 OR state = 'abandoned') AND greatest(sent_at, accepted_at) > now() - interval '${DOUBTFUL_THEN}')`
 
 /**
  * Before another addition takes the place of an earlier one in the ledger, which then knows the later only: where the earlier may still land,
@@ -22,7 +25,7 @@ export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boole
      SELECT $1::int, $2::int, $3::smallint, l.customer_no, 'infinity', CASE WHEN o.doubtful THEN ${DOUBTFUL_TIMES} ELSE 1 END, o.no
      FROM ledger l
      JOIN LATERAL (
-       SELECT no, state = 'accepted' AND NOT $4 AS unfinished, sent_at > now() - interval '${DOUBTFUL_THEN}' AND ${TWICE} AS doubtful FROM batch WHERE no = l.add_batch
+       SELECT no, state = 'accepted' AND NOT $4 AS unfinished, ${TWICE} AS doubtful FROM batch WHERE no = l.add_batch
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $6 AND l.customer_no = ANY($5) ORDER BY l.customer_no
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET times = greatest(s.times, excluded.times), after_batch = greatest(s.after_batch, excluded.after_batch)`,
@@ -33,7 +36,7 @@ export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boole
 /** Of those who were remembered so, the earlier additions cannot land any more. */
 export const FORGET_EARLIER = (atMost: number) => `DELETE FROM say_again WHERE ctid IN (
   SELECT s.ctid FROM say_again s JOIN batch b ON b.no = s.after_batch
-  WHERE s.due_at = 'infinity' AND b.sent_at < now() - interval '${DOUBTFUL_THEN}'
+  WHERE s.due_at = 'infinity' AND greatest(b.sent_at, b.accepted_at) < now() - interval '${DOUBTFUL_THEN}'
     AND NOT EXISTS (SELECT FROM batch o WHERE o.audience_no = s.audience_no AND o.state = 'accepted' AND o.no <= s.after_batch) LIMIT ${atMost})`
 
 /**
@@ -51,7 +54,7 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
      LEFT JOIN say_again before ON $4 = 'remove' AND before.audience_no = l.audience_no AND before.customer_no = l.customer_no AND before.due_at = 'infinity'
      JOIN LATERAL (
        SELECT no, state = 'accepted' AND NOT $5 OR before.customer_no IS NOT NULL AS unfinished,
-         sent_at > now() - interval '${DOUBTFUL_THEN}' AND (${TWICE} OR (repeat AND NOT $5)) OR coalesce(before.times > 1, false) AS doubtful
+         ${TWICE} OR (repeat AND NOT $5 AND sent_at > now() - interval '${DOUBTFUL_THEN}') OR coalesce(before.times > 1, false) AS doubtful
        FROM batch WHERE no = CASE WHEN $4 = 'remove' THEN l.add_batch ELSE l.remove_batch END
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $7 AND l.customer_no = ANY($6) ORDER BY l.customer_no
@@ -158,14 +161,20 @@ export async function readAgain(tx: Tx, audienceNo: number, after: number, remov
   return rows
 }
 
+/** Paused, missing at the platform, or held by the brake: only removals go on, in runs for privacy (R7). */
+const REMOVALS_ONLY = `(au.paused_at IS NOT NULL OR (au.missing IS NOT NULL AND au.heal_requested_at IS NULL)
+  OR EXISTS (SELECT FROM run WHERE audience_no = au.no AND status = 'held'))`
+
 /** Audiences in which somebody is due and no run is open that would do it. */
-export async function audiencesToSayAgain(tx: Tx, destinationNo: number): Promise<{ no: number; tenantId: string; paused: boolean }[]> {
-  const { rows } = await tx.query<{ no: number; tenantId: string; paused: boolean }>(
-    `SELECT au.no, au.tenant_id AS "tenantId", au.paused_at IS NOT NULL AS paused FROM audience au
+export async function audiencesToSayAgain(tx: Tx, destinationNo: number): Promise<{ no: number; tenantId: string; removalsOnly: boolean }[]> {
+  const { rows } = await tx.query<{ no: number; tenantId: string; removalsOnly: boolean }>(
+    `SELECT au.no, au.tenant_id AS "tenantId", bound.removals AS "removalsOnly" FROM audience au
      CROSS JOIN LATERAL ${FIRST_OPEN('au.no')} AS open
+     CROSS JOIN LATERAL (SELECT ${REMOVALS_ONLY} AS removals) AS bound
      WHERE au.no IN (SELECT audience_no FROM say_again WHERE destination_no = $1 AND due_at <= now())
-       AND EXISTS (SELECT FROM ${NAMED} WHERE s.audience_no = au.no AND ${DUE}) AND au.deleted_at IS NULL AND au.delete_requested_at IS NULL
-       AND NOT EXISTS (SELECT FROM run WHERE audience_no = au.no AND status IN ('queued', 'running', 'waiting', 'held')) LIMIT 32`,
+       AND EXISTS (SELECT FROM ${NAMED} WHERE s.audience_no = au.no AND ${DUE} AND (NOT bound.removals OR coalesce(l.remove_batch, 0) > l.add_batch))
+       AND au.deleted_at IS NULL AND au.delete_requested_at IS NULL
+       AND NOT EXISTS (SELECT FROM run WHERE audience_no = au.no AND status IN ('queued', 'running', 'waiting') AND (NOT bound.removals OR trigger = 'privacy')) LIMIT 32`,
     [destinationNo],
   )
   return rows

@@ -40,7 +40,7 @@ export async function leaveSharersToSayAgain(tx: Tx, scope: LedgerScope, batchNo
 }
 
 /** Of a removal: the platform may apply it later than what is said now. */
-const MAY_COME = `(state = 'accepted' OR (state = 'applied' AND (repeat OR attempts > 1) AND sent_at > now() - interval '24 hours'))`
+const MAY_COME = `(state = 'accepted' OR (state = 'applied' AND (repeat OR attempts > 1) AND accepted_at > now() - interval '24 hours'))`
 
 /**
  * The reverse: who is added by an identifier that somebody else is losing by a removal that the platform has not finished with, or whose

@@ -278,8 +278,11 @@ function batchToEncode(audience: AudienceRow, config: SendConfig, row: BatchRow,
 
 export const digestOf = (body: Buffer): Buffer => createHash('sha256').update(body).digest()
 
-/** Its outcome is known: the state, and the rows are forgotten. */
+/** Its outcome is known, or given up: the state, and the rows are forgotten. Of what is abandoned the last try may land for a day yet. */
 export async function closeBatch(tx: Tx, no: number, state: string, failure: unknown = null): Promise<void> {
-  await tx.query('UPDATE batch SET state = $2, failure = coalesce($3, failure) WHERE no = $1', [no, state, failure === null ? null : JSON.stringify(failure)])
+  await tx.query(
+    `UPDATE batch SET state = $2, failure = coalesce($3, failure), sent_at = CASE WHEN $2 = 'abandoned' THEN now() ELSE sent_at END WHERE no = $1`,
+    [no, state, failure === null ? null : JSON.stringify(failure)],
+  )
   await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [no])
 }

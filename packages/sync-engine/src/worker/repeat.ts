@@ -118,10 +118,10 @@ async function additions(job: Job, feed: Feed, due: readonly Again[]): Promise<P
 /** Makes the runs that repeat what is due: of their own, where nothing else is about to run. Answers whether there were any. */
 export async function requestRepeats(engine: Engine): Promise<boolean> {
   const audiences = await engine.db.tx((tx) => audiencesToSayAgain(tx, engine.destinationNo))
-  for (const { no, tenantId, paused } of audiences) {
+  for (const { no, tenantId, removalsOnly } of audiences) {
     await inTenant(engine, tenantId, async (tx) => {
       const audience = await readAudience(tx, no)
-      if (paused) await requestPrivacyRun(tx, audience)
+      if (removalsOnly) await requestPrivacyRun(tx, audience)
       else await requestRun(tx, { audience, trigger: 'heal', announce: false })
     })
   }
