@@ -111,3 +111,6 @@ export async function nobody(): Promise<string> {
   await new Promise((done) => server.close(done))
   return `http://127.0.0.1:${port}`
 }
+
+/** Status and code of a refusal. */
+export const codeOf = async (answer: Response) => [answer.status, ((await answer.json()) as { code: string }).code]

@@ -1,7 +1,7 @@
 import { until } from '@audience-sync/testing/until'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
 import { makeApiKey } from '../src/api-key.ts'
-import { ADMIN, type Harness, harness } from './harness.ts'
+import { ADMIN, codeOf, type Harness, harness } from './harness.ts'
 
 let gateway: Harness
 beforeAll(async () => {
@@ -20,7 +20,6 @@ beforeAll(async () => {
   })
 })
 afterAll(() => gateway.stop())
-const codeOf = async (answer: Response) => [answer.status, ((await answer.json()) as { code: string }).code]
 
 test('changes beyond the tenant’s burst answer 429 with Retry-After, and reads and other tenants go on', async () => {
   const [busy, calm] = [await gateway.tenant('busy'), await gateway.tenant('calm')]

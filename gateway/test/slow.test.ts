@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
-import { type Harness, harness } from './harness.ts'
+import { codeOf, type Harness, harness } from './harness.ts'
 
 let gateway: Harness
 let silent: Server
@@ -18,7 +18,6 @@ afterAll(async () => {
   silent.closeAllConnections()
   await new Promise((done) => silent.close(done))
 })
-const codeOf = async (answer: Response) => [answer.status, ((await answer.json()) as { code: string }).code]
 
 test('a service that never answers is a 503 that says that the outcome is not known', async () => {
   const answer = await gateway.call('/v1/behaviors', { method: 'POST', body: '{}' })

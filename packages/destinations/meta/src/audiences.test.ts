@@ -1,6 +1,5 @@
-import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 import { describe, expect, test } from '@jest/globals'
-import { type FakeAnswer, fakeGraph, graphError, testContext } from '../test/fake-graph.ts'
+import { type FakeAnswer, failed, fakeGraph, graphError, testContext } from '../test/fake-graph.ts'
 import { farAudience } from './audience-state.ts'
 import { metaAudiences } from './audiences.ts'
 import { createGraph } from './client.ts'
@@ -12,11 +11,6 @@ const settings = MetaSettings.parse({})
 function meta(answers: Parameters<typeof fakeGraph>[0]) {
   const http = fakeGraph(answers)
   return { destination: createMetaDestination({ baseUrl: 'http://127.0.0.1:9', http }), http, ctx: testContext() }
-}
-
-const failed = async (work: Promise<unknown>): Promise<Failure | undefined> => {
-  const error: unknown = await work.catch((thrown: unknown) => thrown)
-  return error instanceof DestinationError ? error.failure : undefined
 }
 
 const page = (data: readonly object[], next?: string): FakeAnswer => ({

@@ -1,7 +1,6 @@
-import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 import type { FarLookalike, LookalikeSpec, Lookalikes } from '@audience-sync/destination-kit/lookalike-contract'
 import { describe, expect, test } from '@jest/globals'
-import { fakeGraph, graphError, testContext } from '../test/fake-graph.ts'
+import { failed, fakeGraph, graphError, testContext } from '../test/fake-graph.ts'
 import { createMetaDestination } from './destination.ts'
 import { farLookalike, specOf } from './lookalikes.ts'
 
@@ -19,11 +18,6 @@ function meta(answers: Parameters<typeof fakeGraph>[0]) {
   const http = fakeGraph(answers)
   const { lookalikes } = createMetaDestination({ baseUrl: 'http://127.0.0.1:9', http })
   return { lookalikes: lookalikes as Lookalikes, http, ctx: testContext() }
-}
-
-const failed = async (work: Promise<unknown>): Promise<Failure | undefined> => {
-  const error: unknown = await work.catch((thrown: unknown) => thrown)
-  return error instanceof DestinationError ? error.failure : undefined
 }
 
 describe('what is asked for', () => {

@@ -1,5 +1,6 @@
 /** Answers in the place of Meta for tests of one function; what it was asked is kept. */
 import type { CallRecord, Context, Usage } from '@audience-sync/destination-kit/contract'
+import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
 import type { HttpAnswer, HttpRequest } from '@audience-sync/http/client'
 import type { Http } from '../src/client.ts'
 
@@ -68,4 +69,10 @@ export function testContext(): Context & { readonly calls: CallRecord[]; readonl
     onUsage: (usage) => usages.push(usage),
     alone: (_, work) => work(),
   }
+}
+
+/** How `work` failed; undefined: it did not, or not as destinations do. */
+export const failed = async (work: Promise<unknown>): Promise<Failure | undefined> => {
+  const error: unknown = await work.catch((thrown: unknown) => thrown)
+  return error instanceof DestinationError ? error.failure : undefined
 }

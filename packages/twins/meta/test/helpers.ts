@@ -72,3 +72,10 @@ export const upload = (emails: string[], session?: Record<string, unknown>) => (
 export const members = (twin: MetaTwin, id: string) => (twin.audience(id)?.members ?? []).map(({ EMAIL }) => EMAIL)
 export const control = (twin: MetaTwin, method: string, path: string, body?: unknown) =>
   fetch(`${twin.url}/_twin/${path}`, { method, ...(body === undefined ? {} : { body: JSON.stringify(body), headers: { 'content-type': 'application/json' } }) })
+
+/** What an audience says of its work. */
+export const statusOf = async (call: Client, id: string) =>
+  (await call('GET', `${id}?fields=operation_status,time_content_updated,approximate_count_lower_bound`)).body as {
+    operation_status: { code: number }
+    time_content_updated: number
+  }

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { MetaTwin } from '../src/twin.ts'
-import { apply, type Client, client, control, hash, login, members, newAudience, startTwin, upload } from './helpers.ts'
+import { apply, type Client, client, control, hash, login, members, newAudience, startTwin, statusOf, upload } from './helpers.ts'
 
 let twin: MetaTwin
 let call: Client
@@ -12,11 +12,7 @@ beforeEach(async () => {
 })
 afterEach(() => twin.close())
 
-const status = async (id = audience) =>
-  (await call('GET', `${id}?fields=operation_status,time_content_updated,approximate_count_lower_bound`)).body as {
-    operation_status: { code: number }
-    time_content_updated: number
-  }
+const status = () => statusOf(call, audience)
 
 describe('replacing', () => {
   const batch = (seq: number, emails: string[], last = false, id = 1) => upload(emails, { session_id: id, batch_seq: seq, last_batch_flag: last })

@@ -1,6 +1,22 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals'
 import type { MetaTwin } from '../src/twin.ts'
-import { apply, CLOSED, type Client, client, control, hash, login, members, NO_TERMS, newAudience, ONLY_LOOK, STORE, startTwin, upload } from './helpers.ts'
+import {
+  apply,
+  CLOSED,
+  type Client,
+  client,
+  control,
+  hash,
+  login,
+  members,
+  NO_TERMS,
+  newAudience,
+  ONLY_LOOK,
+  STORE,
+  startTwin,
+  statusOf,
+  upload,
+} from './helpers.ts'
 
 let twin: MetaTwin
 let call: Client
@@ -12,11 +28,7 @@ beforeEach(async () => {
 })
 afterEach(() => twin.close())
 
-const status = async (id = audience) =>
-  (await call('GET', `${id}?fields=operation_status,time_content_updated,approximate_count_lower_bound`)).body as {
-    operation_status: { code: number }
-    time_content_updated: number
-  }
+const status = () => statusOf(call, audience)
 
 describe('adding', () => {
   test('people show only when the call is applied, and the audience says so by its status and time', async () => {
