@@ -10,7 +10,7 @@ import { type BatchPerson, decodePayload, peopleOfRows } from './pure/payload.ts
 import { requestPrivacyRun, requestRun } from './requests.ts'
 import { payloadOf } from './sealer.ts'
 import { leave } from './store/ledger.ts'
-import { type Rejected, reject } from './store/rejections.ts'
+import { type Rejected, reject, withNewcomers } from './store/rejections.ts'
 import { type AudienceRow, type BatchRow, readRun } from './store/rows.ts'
 import { reasonOf } from './worker/endings.ts'
 import type { Engine } from './worker/engine.ts'
@@ -78,7 +78,7 @@ async function refuse(tx: Tx, audience: AudienceRow, batch: BatchRow, people: re
     customers,
   ])
   const counted = new Set(before.map(({ no }) => no))
-  await reject(tx, scopeOf(audience), batch.runNo, batch.no, batch.operation, refused)
+  await reject(tx, scopeOf(audience), batch.runNo, batch.no, batch.operation, withNewcomers(people, refused))
   await leavePeople(tx, audience, batch, customers)
   const wanted = new Set(customers)
   const fresh = people.filter(({ customerNo }) => wanted.has(customerNo) && !counted.has(customerNo))

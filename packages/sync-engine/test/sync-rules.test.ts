@@ -39,6 +39,31 @@ describe('what was read and not done', () => {
     expect(world.far()).toEqual(emails(1, 2, 3))
   })
 
+  test('C24: whoever was refused by name and never taken counts as added when they are taken, however often they were refused', async () => {
+    await start({}, 1, 2, 3)
+    world.twin.fault({ kind: 'reject_rows', match: { path: '/users' }, rows: 1, times: 2 })
+    await world.sync()
+    expect(await world.run(await world.sync())).toMatchObject({ counts: { planned: 1, accepted: 0, rejected: 1 } })
+    expect(await world.run(await world.sync())).toMatchObject({ counts: { planned: 1, accepted: 1, added: 1, replaced: 0 } })
+    expect(world.far()).toEqual(emails(1, 2, 3))
+  })
+
+  test('C24 C1: whoever was taken before and refused in a change counts as replaced, and so does whose refused call had been sent twice', async () => {
+    await start({}, 1)
+    await world.sync()
+    world.behavior.change(1, { identifiers: { email: 'second@example.com' } })
+    world.twin.fault({ kind: 'reject_rows', match: { path: '/users', method: 'POST' }, rows: 1, times: 1 })
+    await world.sync()
+    expect(await world.run(await world.sync())).toMatchObject({ counts: { planned: 1, added: 0, replaced: 1 } })
+
+    world.behavior.join(2)
+    world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })
+    world.twin.fault({ kind: 'reject_rows', match: { path: '/users', method: 'POST' }, rows: 1, times: 1 })
+    expect(await world.run(await world.sync())).toMatchObject({ counts: { planned: 1, rejected: 1 } })
+    const { counts } = await world.run(await world.sync())
+    expect(counts).toMatchObject({ planned: 1, added: 0, replaced: 1 })
+  })
+
   test('C5: a run whose cause is still behind the horizon queues another', async () => {
     await start({}, 1)
     await world.sync()

@@ -103,6 +103,8 @@ export const rejection = pgTable(
     /** Of what was refused: the attempts of earlier runs count while it stays the same. */
     fingerprint: bigint('fingerprint', { mode: 'number' }),
     attempts: smallint('attempts').notNull().default(1),
+    /** An addition of somebody who had never been taken, sent once: they are not there. */
+    neverTaken: boolean('never_taken').notNull().default(false),
     firstAt: at('first_at').notNull().defaultNow(),
     lastAt: at('last_at').notNull().defaultNow(),
   },

@@ -15,6 +15,7 @@ import type { Part } from '../pure/packer.ts'
 import { heldOf } from '../sealer.ts'
 import { readHeld } from '../store/ledger.ts'
 import { additionsApplied } from '../store/normaliser.ts'
+import { neverTaken } from '../store/rejections.ts'
 import { about, type Decided } from './decisions.ts'
 import { inTenant } from './engine.ts'
 import type { Job } from './job.ts'
@@ -85,10 +86,11 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
     .map(({ customerNo, known, forced, refused }, i) => about(job, customerNo, fresh[i], known, forced, refused))
     .filter(({ decision }) => decision.kind === 'remove')
   const remembered = [...gone, ...wanted.filter(({ known }) => known)].map(({ customerNo }) => customerNo)
-  const { held, there } = await inTenant(job.engine, job.lease.tenantId, async (tx) => {
+  const { held, there, never } = await inTenant(job.engine, job.lease.tenantId, async (tx) => {
     const known = await heldOfPeople(tx, job, remembered)
     const superseding = [...known].filter(([, sets]) => sets.some(({ superseded }) => superseded)).map(([no]) => no)
-    return { held: known, there: await additionsApplied(tx, job.audience.no, superseding) }
+    const again = wanted.filter((one) => one.known && one.forced).map(({ customerNo }) => customerNo)
+    return { held: known, there: await additionsApplied(tx, job.audience.no, superseding), never: await neverTaken(tx, job.scope, again) }
   })
   const result = gone.map(({ customerNo, refused, decision }) =>
     removal(customerNo, held.get(customerNo) ?? [], page, decision.kind === 'remove' && decision.privacy, refused),
@@ -103,7 +105,8 @@ export async function partsOf(job: Job, feed: Feed, decided: readonly Decided[],
     slice.forEach((person, i) => {
       const verdict = verdicts[i]
       if (verdict?.no !== person.customerNo) throw new Error('The fetch answered for somebody else.')
-      const mine = { held: held.get(person.customerNo) ?? [], there: there.has(person.customerNo) }
+      const { customerNo } = person
+      const mine = { held: held.get(customerNo) ?? [], there: there.has(customerNo), refusedOnly: never.has(customerNo) }
       result.push(said(job, person, verdict, mine, suppressionsAt, page, exact))
     })
   }
@@ -135,7 +138,7 @@ function said(
   { engine, config, choice, versions }: Job,
   { customerNo, known, forced, refused, row }: Decided,
   verdict: Verdict,
-  { held, there }: { readonly held: readonly HeldSet[]; readonly there: boolean },
+  { held, there, refusedOnly }: { readonly held: readonly HeldSet[]; readonly there: boolean; readonly refusedOnly: boolean },
   suppressionsAt: string,
   page: number,
   exact: boolean,
@@ -154,9 +157,6 @@ function said(
   const { sets } = prepared
   const step = known && migrationStep(keys, versions, { known, forced, held, sets, fingerprint, there })
   if (step === 'same') return { customerNo, parts: [], suppressed: null, alike: true }
-  // Whoever was refused by name the first time counts as replaced when they are said again, though maybe they were never there: the ledger
-  // has the last addition only, so it cannot tell them from somebody who was accepted before and refused in a change, and `held`,
-  // entered before sending (C12), is alike for both. What is sent is right for both (C1); a count that guesses would not be.
   const shared = { customerNo, page, suppressionsAt, refused }
   if (step === 'beside') {
     const heldAfter = heldBeside(keys, held, sets)
@@ -169,7 +169,8 @@ function said(
   parts.push({
     ...shared,
     operation: 'add',
-    kind: step === 'clean' ? 'kept' : present ? 'replaced' : 'added',
+    // What is sent is the same for both (C1). Two halves are a replacement, because they count once.
+    kind: step === 'clean' ? 'kept' : present && (remove.length > 0 || !refusedOnly) ? 'replaced' : 'added',
     sets,
     heldAfter: heldAfterAdd,
     fingerprint,

@@ -12,7 +12,7 @@ import { peopleOfRows } from '../pure/payload.ts'
 import { firstPauseMs, givesUp, type StoredPolicy } from '../pure/retry-policy.ts'
 import { tagsOf } from '../pure/tags.ts'
 import { forgetRemoved, leave, neverAdded, type TodoReason } from '../store/ledger.ts'
-import { type Rejected, reject } from '../store/rejections.ts'
+import { type Rejected, reject, withNewcomers } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
 import { leaveToSayAgain, postpone, saidAgain } from '../store/say-again.ts'
 import { leaveAddedToSayAgain, leaveSharersToSayAgain } from '../store/tags.ts'
@@ -195,9 +195,9 @@ async function refusedHalves(tx: Tx, run: RunRow, customers: readonly number[]):
   return new Set(rows.map(({ customer_no }) => customer_no))
 }
 
-async function rejectPeople(tx: Tx, job: Job, run: RunRow, { row }: OpenBatch, refused: readonly Rejected[]): Promise<void> {
+async function rejectPeople(tx: Tx, job: Job, run: RunRow, { row, people }: OpenBatch, refused: readonly Rejected[]): Promise<void> {
   if (refused.length === 0) return
-  await reject(tx, job.scope, run.no, row.no, row.operation, refused)
+  await reject(tx, job.scope, run.no, row.no, row.operation, withNewcomers(people, refused))
   await leaveOver(
     tx,
     job,

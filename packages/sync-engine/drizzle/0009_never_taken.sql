@@ -1,0 +1,1 @@
+ALTER TABLE "rejection" ADD COLUMN "never_taken" boolean DEFAULT false NOT NULL;
