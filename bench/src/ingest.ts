@@ -3,14 +3,16 @@
  * against the bare statement that upserts the same rows by their numbers and writes the log from its own RETURNING.
  * Both write to behaviors of the same table under the service's role. Then the same messages again: nothing may be written.
  */
+
 import { changesOf } from '@audience-sync/behavior-export/events/convert'
 import { ingestMemberships, type MembershipInput } from '@audience-sync/behavior-export/ingest/memberships'
 import { type MembershipChanged, MembershipChangedSchema } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/ingest_pb'
+import { seeded } from '@audience-sync/testing/random'
 import { create } from '@bufbuild/protobuf'
 import { timestampFromMs } from '@bufbuild/protobuf/wkt'
 import { type BenchDatabase, onCluster } from './cluster.ts'
 import { perSecond, type Report } from './figures.ts'
-import { choose, customerIdOf, seeded } from './people.ts'
+import { choose, customerIdOf } from './people.ts'
 import { inTurn, mustEqual, type Profile } from './rounds.ts'
 import { makeTenant, START } from './tenant.ts'
 

@@ -1,17 +1,6 @@
 /** Synthetic people, the same on each run: e-mails of 26 to 32 bytes, E.164 phones, names of which a quarter is not ASCII. */
 import type { Identifiers } from '@audience-sync/contracts/people'
 
-/** A small generator with a seed (mulberry32): good enough to choose rows by. */
-export function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296
-  }
-}
-
 const FIRST = ['Maria', 'James', 'Zoë', 'Olivia', 'Jürgen', 'Chen', 'Amara', 'Noah', 'Lucía', 'Emma', 'Liam', 'Priya']
 const LAST = ["O'Neill", 'Smith', 'García', 'Kim', 'Müller', 'Johnson', 'Okafor', 'Rossi', 'Nowak', 'Van der Berg', 'Silva', 'Brown']
 const CITIES = ['San Francisco', 'Paris', 'Austin', 'Berlin', 'Seoul', 'Lagos', 'Portland', 'Denver']

@@ -1,5 +1,7 @@
 /** What happens in one run of chaos, drawn from a seed: who changes in each round, and who is killed when. The same seed draws the same plan. */
+
 import type { ServiceName } from '@audience-sync/testing/conductor-plans'
+import { seeded } from '@audience-sync/testing/random'
 import { type Person, person } from '../e2e/people.ts'
 
 export interface ChaosOptions {
@@ -42,17 +44,6 @@ const SHARE = 0.1 // of the members: so many leave, join, and change their addre
 /** How long the phases take, per person that changes: moments are drawn from that time. */
 const INGEST_MS = 0.1
 const SYNC_MS = 0.2
-
-/** mulberry32: small, fast, and the same everywhere. */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
-}
 
 export function planOf({ seed, members, kills }: ChaosOptions): Plan {
   const random = seeded(seed)

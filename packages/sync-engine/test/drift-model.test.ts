@@ -2,6 +2,7 @@
  * C19 by chance: people come, go and opt out while the far audience is deleted, hidden and shown again, healed, and workers die. When it
  * is quiet, the audience holds whom the behavior says, and nobody who opted out is in any far audience that lives, left or not.
  */
+import { seeded } from '@audience-sync/testing/random'
 import { describe, expect, test } from '@jest/globals'
 import { lookAtOne } from '../src/drift/look.ts'
 import { requestCheck, requestHeal } from '../src/requests.ts'
@@ -14,15 +15,10 @@ const STEPS = 40
 const PEOPLE = 12
 const signal = new AbortController().signal
 
-/** The same numbers for the same seed (mulberry32). */
+/** The same numbers for the same seed. */
 function numbers(seed: number): (below: number) => number {
-  let state = seed
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) % below
-  }
+  const random = seeded(seed)
+  return (below) => (random() * 2 ** 32) % below
 }
 
 describe('C19: whatever happens to the far audience', () => {

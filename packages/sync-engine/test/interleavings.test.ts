@@ -7,7 +7,8 @@ import { afterEach, describe, expect, test } from '@jest/globals'
 import { requestCancel } from '../src/requests.ts'
 import { readSuppressions } from '../src/suppressions.ts'
 import type { Engine } from '../src/worker/engine.ts'
-import { requestRepeats } from '../src/worker/repeat.ts'
+import { calm } from './calm.ts'
+import { die } from './death.ts'
 import { emails, sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
@@ -22,24 +23,11 @@ const start = async (options?: WorldOptions, ...members: number[]) => {
   world = await makeWorld({ brake: { sharePercent: 100, minimum: 1_000_000 }, ...options })
   for (const no of members) world.behavior.join(no)
 }
-/** The lease goes to a successor, as after a SIGKILL: this worker writes nothing any more. */
-const die = () =>
-  world.database.admin(`UPDATE sync.audience SET lease_epoch = lease_epoch + 1, lease_owner = 'another', lease_until = now() - interval '1 second'`)
 /** Whatever waits for a time is due, and nothing of the platform is in the way. */
 const recover = async () => {
   await fetch(`${world.twin.url}/_twin/faults`, { method: 'DELETE' })
   await world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status IN ('queued', 'waiting'); UPDATE sync.quota SET blocked_until = NULL`)
   await world.work()
-}
-/** Until the platform has finished and nothing is left to repeat. */
-const calm = async () => {
-  for (let round = 0; round < 10; round += 1) {
-    world.twin.clock.advance(60_000)
-    await world.settle()
-    if (!(await requestRepeats(world.engine))) return
-    await world.work()
-  }
-  throw new Error('It never came to rest.')
 }
 
 describe('C10: the reader of the suppression log and a worker', () => {
@@ -84,7 +72,7 @@ describe('C10: the reader of the suppression log and a worker', () => {
     }
     await world.request()
     await world.work()
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(2))
   })
 })
@@ -126,7 +114,7 @@ test('C10: whoever was taken out of a batch, and consents again before their rem
   await world.request()
   await world.work()
   await world.sync()
-  await calm()
+  await calm(world)
   expect(world.far()).toEqual(emails(1, 2))
 })
 
@@ -153,7 +141,7 @@ test('C11: whoever opts out while a call is tried again is not in the next try',
   }
   await world.request()
   await world.work()
-  await calm()
+  await calm(world)
   const [first, ...others] = world.uploads().filter(({ method }) => method === 'POST')
   expect(first?.body).toContain(emails(1)[0])
   for (const { body } of others) expect(body).not.toContain(emails(1)[0])
@@ -167,7 +155,7 @@ test.each(['leaves', 'opts out'])(
     await start({}, 1, 2)
     world.hooks.afterPush = async () => {
       delete world.hooks.afterPush
-      await die()
+      await die(world)
     }
     await world.request()
     await world.workOnce()
@@ -178,7 +166,7 @@ test.each(['leaves', 'opts out'])(
     await world.suppressions()
     await recover()
     await world.sync()
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(2))
   },
 )
@@ -199,7 +187,7 @@ test('R7: whoever opts out as a privacy run ends is removed, though its worker d
     let transactions = 0
     world.hooks.beforeTransaction = async () => {
       transactions += 1
-      if (transactions === n + 1) await die()
+      if (transactions === n + 1) await die(world)
       if (transactions !== n) return
       world.behavior.suppress(second)
       await world.suppressions()
@@ -212,7 +200,7 @@ test('R7: whoever opts out as a privacy run ends is removed, though its worker d
   for (let n = most - LAST; n <= most; n += 1) {
     await privacyRun(n)
     await recover()
-    await calm()
+    await calm(world)
     expect({ n, far: world.far().length }).toEqual({ n, far: 1 })
   }
 }, 120_000)
@@ -241,7 +229,7 @@ describe('C2: an identifier goes from one customer to another', () => {
     world.twin.clock.advance(2_000)
     await world.settle()
     world.twin.clock.advance(LATE_MS)
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(1, 2))
     expect(world.far('PHONE')).toEqual([sha256(PHONE.slice(1))])
   })
@@ -260,7 +248,7 @@ describe('C2: an identifier goes from one customer to another', () => {
     world.twin.clock.advance(2_000)
     await world.settle()
     world.twin.clock.advance(LATE_MS)
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(2))
     expect(world.far('PHONE')).toEqual([sha256(PHONE.slice(1))])
   })
@@ -285,7 +273,7 @@ describe('C4: of two additions the first is applied last', () => {
     world.twin.clock.advance(2_000)
     await world.settle()
     world.twin.clock.advance(LATE_MS)
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(2))
   })
 })

@@ -5,6 +5,7 @@ import { requestPause } from '../src/requests.ts'
 import { neverMind, saidAgain, sayAgainBy } from '../src/store/say-again.ts'
 import { leaveSharersToSayAgain } from '../src/store/tags.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
+import { calm } from './calm.ts'
 import { emails, sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
@@ -16,16 +17,6 @@ const start = async (options?: WorldOptions, ...members: number[]) => {
   world = await makeWorld({ brake: { sharePercent: 100, minimum: 1_000_000 }, ...options })
   for (const no of members) world.behavior.join(no)
 }
-/** Until the platform has finished and nothing is left to repeat. */
-const calm = async () => {
-  for (let round = 0; round < 10; round += 1) {
-    world.twin.clock.advance(60_000)
-    await world.settle()
-    if (!(await requestRepeats(world.engine))) return
-    await world.work()
-  }
-  throw new Error('It never came to rest.')
-}
 const left = () => world.database.admin('SELECT customer_no, times FROM sync.say_again')
 
 describe('C4: order is not kept', () => {
@@ -35,7 +26,7 @@ describe('C4: order is not kept', () => {
     world.behavior.leave(1)
     const second = await world.submit()
     expect(await left()).toHaveLength(1)
-    await calm()
+    await calm(world)
     expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'DELETE'])
     expect(await left()).toEqual([])
     expect((await world.run(second)).counts).toMatchObject({ planned: 1, removed: 1 })
@@ -60,7 +51,7 @@ describe('C4: order is not kept', () => {
     expect(await requestRepeats(world.engine)).toBe(false) // the first call is not finished
     world.twin.clock.advance(LATE_MS)
     expect(world.far()).toEqual([...emails(1), sha256('new@example.com')].sort()) // the old address came last
-    await calm()
+    await calm(world)
     expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'POST', 'DELETE', 'POST'])
     expect(world.far()).toEqual([sha256('new@example.com')])
     expect(await left()).toEqual([])
@@ -85,7 +76,7 @@ describe('C4: order is not kept', () => {
     await fetch(`${world.twin.url}/_twin/faults`, { method: 'DELETE' })
     await world.database.admin(`UPDATE sync.run SET not_before = now() WHERE status IN ('queued', 'waiting')`)
     await world.sync()
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual([sha256('new@example.com')])
     expect(await left()).toMatchObject([{ times: 2 }]) // nobody saw when the repeated removal was applied
     expect(await world.database.admin('SELECT FROM sync.todo')).toEqual([])
@@ -112,7 +103,7 @@ describe('C4: order is not kept', () => {
     for (const times of [2, 1]) {
       expect(await left()).toMatchObject([{ customer_no: 1, times }])
       await world.database.admin('UPDATE sync.say_again SET due_at = now()')
-      await calm()
+      await calm(world)
     }
     expect(world.far()).toEqual(emails(1, 2))
     expect(await left()).toEqual([])
@@ -124,7 +115,7 @@ describe('C4: order is not kept', () => {
     world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
     await world.submit()
     const fetches = world.behavior.fetches
-    await calm()
+    await calm(world)
     expect(world.uploads().map(({ method }) => method)).toEqual(['POST', 'DELETE', 'POST', 'POST'])
     expect(world.behavior.fetches).toBe(fetches + 1)
     const [heal] = await world.database.admin<{ no: number }>(`SELECT no FROM sync.run WHERE trigger = 'heal'`)
@@ -138,7 +129,7 @@ describe('C4: order is not kept', () => {
     world.behavior.change(1, { identifiers: { email: 'new@example.com' } })
     await world.submit()
     world.behavior.suppress(1)
-    await calm()
+    await calm(world)
     expect(world.uploads().filter(({ method }) => method === 'POST')).toHaveLength(2)
   })
 
@@ -149,7 +140,7 @@ describe('C4: order is not kept', () => {
     await world.submit()
     world.behavior.join(1)
     await world.submit()
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(1, 2))
     expect(world.uploads().at(-1)?.method).toBe('POST')
   })
@@ -172,7 +163,7 @@ describe('C4: order is not kept', () => {
         await world.submit()
         if (random(3) === 0) world.twin.clock.advance(2_000)
       }
-      await calm()
+      await calm(world)
       const wanted = [...world.behavior.people.values()].filter(({ member }) => member).map(({ identifiers }) => sha256(identifiers.email ?? ''))
       expect(world.far()).toEqual(wanted.sort())
     },
@@ -189,7 +180,7 @@ test('C16: a removal after an addition whose outcome was unknown is said again a
   expect(await left()).toMatchObject([{ times: 2 }])
   for (const times of [1, 0]) {
     await world.database.admin(`UPDATE sync.say_again SET due_at = now()`)
-    await calm()
+    await calm(world)
     expect(await left()).toHaveLength(times)
   }
   expect(world.uploads().filter(({ method }) => method === 'DELETE')).toHaveLength(3)
@@ -242,7 +233,7 @@ describe('what keeps an audience from its runs', () => {
     expect(await runs()).toContainEqual({ trigger: 'api', status: 'held' })
     world.twin.clock.advance(LATE_MS + 2_000)
     expect(world.far()).toContain(emails(5)[0]) // the addition came last
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(1, 2, 3, 4))
     expect(await runs()).toContainEqual({ trigger: 'api', status: 'held' })
   })
@@ -254,7 +245,7 @@ test('C16: a removal whose outcome was unknown may land once more: whoever comes
   world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'DELETE' }, times: 1 })
   world.behavior.leave(1)
   await world.sync()
-  await calm()
+  await calm(world)
   world.behavior.join(1)
   await world.sync()
   expect(await left()).toMatchObject([{ customer_no: 1, times: 2 }])
@@ -286,7 +277,7 @@ describe('C2: two customers, one identifier', () => {
     await world.sync()
     world.behavior.leave(1)
     await world.submit()
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(2))
     expect(world.far('PHONE')).toEqual([sha256('14155550100')])
   })
@@ -299,7 +290,7 @@ describe('C2: two customers, one identifier', () => {
     world.behavior.suppress(1)
     await world.suppressions()
     await world.work()
-    await calm()
+    await calm(world)
     expect(world.far()).toEqual(emails(2))
   })
 })
