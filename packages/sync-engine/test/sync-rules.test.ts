@@ -1,6 +1,6 @@
 /** The rules of SYNC.md, each under its number. */
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { requestCancel } from '../src/requests.ts'
+import { requestCancel, requestPause } from '../src/requests.ts'
 import { emails, sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
@@ -27,6 +27,25 @@ describe('what was read and not done', () => {
     world.hooks.afterPush = async () => {}
     await world.sync()
     expect(world.far()).toEqual(emails(1, 2, 3, 4, 5, 6))
+  })
+
+  test.each(['is cancelled', 'pauses'])('C24: who waited for the quota when a run %s counts as cancelled, and is said by the next one', async (how) => {
+    await start({}, 1, 2, 3)
+    await world.sync()
+    const joins = how === 'is cancelled'
+    for (const no of joins ? [4, 5] : [1, 2]) joins ? world.behavior.join(no) : world.behavior.leave(no)
+    world.twin.fault({ kind: 'throttle', match: { path: '/users' }, times: 1 })
+    const no = await world.request()
+    await world.work()
+    expect(await world.run(no)).toMatchObject({ status: 'waiting', counts: { planned: 2, waiting: 2 } })
+    if (joins) await cancel(no)
+    else await world.engine.db.tenant(world.tenantId, (tx) => requestPause(tx, world.audienceNo, { code: 'audience_paused' }))
+    await world.work()
+    expect(await world.run(no)).toMatchObject({ status: 'cancelled', counts: { planned: 2, cancelled: 2, waiting: 0 } })
+    await world.database.admin('UPDATE sync.audience SET paused_at = NULL; UPDATE sync.quota SET blocked_until = NULL')
+    const next = await world.sync()
+    expect((await world.run(next)).counts).toMatchObject(joins ? { planned: 2, added: 2 } : { planned: 2, removed: 2 })
+    expect(world.far()).toEqual(joins ? emails(1, 2, 3, 4, 5) : emails(3))
   })
 
   test('C3: a person whom the platform refused is said again by a later run, until it takes them', async () => {

@@ -37,7 +37,7 @@ export async function removeForPrivacy(job: Job): Promise<void> {
   })
   if (!open) return
   // Its worker may have died: what was sent is sent again, what was not is left to do once more, before the run ends without it.
-  await resolveOpen(job, open)
+  await resolveOpen(job, { run: open })
   const run = await begin(job, open)
   const { manifest, lane } = job.engine.destination
   const packer = new Packer(manifest.limits.rowsPerCall, lane)

@@ -11,8 +11,15 @@ import { inTenant } from './engine.ts'
 import type { Job } from './job.ts'
 import { ended, sendBatch } from './send.ts'
 
+export interface OpenOf {
+  /** Only what this run left open. */
+  readonly run?: RunRow
+  /** This run is about to end as cancelled: what was not taken of it counts so, and is left to the next one (C24). */
+  readonly stopping?: RunRow | undefined
+}
+
 /** Resends or ends every open batch of the audience, or of one run, oldest first. */
-export async function resolveOpen(job: Job, ofRun?: RunRow): Promise<void> {
+export async function resolveOpen(job: Job, { run: ofRun, stopping }: OpenOf = {}): Promise<void> {
   const { lease, audience } = job
   const open = await inTenant(job.engine, lease.tenantId, (tx) =>
     orm(tx)
@@ -35,7 +42,7 @@ export async function resolveOpen(job: Job, ofRun?: RunRow): Promise<void> {
     const run = await inTenant(job.engine, lease.tenantId, (tx) => readRun(tx, runNo))
     if (state === 'planned' || attempts === 0) {
       const everyone = stored.people.map(({ customerNo }) => customerNo)
-      await ended(job, run, stored, 'dissolved', null, 'dissolved', everyone)
+      await ended(job, run, stored, runNo === stopping?.no ? 'cancelled' : 'dissolved', null, 'dissolved', everyone)
       continue
     }
     // Whoever began to send it is gone: until the platform takes it, it is unknown, also when the next try is refused at the door.

@@ -285,21 +285,21 @@ const rejectAll = async (job: Job, run: RunRow, batch: OpenBatch, failure: Failu
   job.exceptions.set(batch.row.no, 'failed')
 }
 
-/** Ends a batch other than accepted: its people are left to do in the same transaction (C3). */
+/** Ends a batch other than accepted: its people are left to do in the same transaction (C3), of a batch that was never taken also for this very run. */
 export async function ended(
   job: Job,
   run: RunRow,
   batch: OpenBatch,
-  state: 'failed' | 'dissolved' | 'abandoned',
+  state: 'failed' | 'dissolved' | 'cancelled' | 'abandoned',
   failure: Failure | null,
   reason: TodoReason,
   people: readonly number[],
 ): Promise<void> {
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, batch.row.no)
-    // A dissolved batch was never taken: this very run may say its people again.
-    await leaveOver(tx, job, state === 'dissolved' ? null : batch.row.runNo, asOf(run, reason), people)
-    if (state === 'dissolved') await neverAdded(tx, batch.row.audienceNo, batch.row.no, numbersOf(batch, 'added'))
+    const neverTaken = state === 'dissolved' || state === 'cancelled'
+    await leaveOver(tx, job, neverTaken ? null : batch.row.runNo, asOf(run, reason), people)
+    if (neverTaken) await neverAdded(tx, batch.row.audienceNo, batch.row.no, numbersOf(batch, 'added'))
     await closeBatch(tx, batch.row.no, state, failure && reasonOf(failure))
   })
   job.exceptions.set(batch.row.no, 'failed')

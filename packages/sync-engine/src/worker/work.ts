@@ -81,12 +81,13 @@ async function move(found: Job, run: RunRow | undefined): Promise<void> {
   // Only a stop is due now.
   const stops = audience.deleteRequestedAt !== null || audience.pausedAt !== null || run?.cancelRequestedAt
   if (isHeldBack(audience) && !stops) return
-  if ((run || audience.deleteRequestedAt) && !isHeldBack(audience)) await resolveOpen(job)
-  if (audience.deleteRequestedAt) throw new RunStops('remove')
-  if (!run) return
   // What was begun of a new list is said to its end first.
   const replacing = replacingOf(audience)
-  if (!(replacing?.state === 'open' && replacing.runNo === run.no)) {
+  const carriedThrough = replacing?.state === 'open' && replacing.runNo === run?.no
+  if ((run || audience.deleteRequestedAt) && !isHeldBack(audience)) await resolveOpen(job, { stopping: stops && !carriedThrough ? run : undefined })
+  if (audience.deleteRequestedAt) throw new RunStops('remove')
+  if (!run) return
+  if (!carriedThrough) {
     if (audience.pausedAt) throw new RunStops('pause')
     if (run.cancelRequestedAt) throw new RunStops('cancel')
   }
