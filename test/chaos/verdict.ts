@@ -33,7 +33,7 @@ export interface Verdict {
   readonly removedAgain: number
   /** Rows that changed nobody for none of these reasons. */
   readonly doubled: number
-  /** Rows that changed somebody. */
+  /** People whom uploads changed, once each upload. */
   readonly journal: { readonly added: number; readonly removed: number }
   /** Of all runs, by the API. */
   readonly counts: Readonly<Record<string, number>>
@@ -112,7 +112,7 @@ function replay(
       tally.removedAgain += between.get(owner) ?? 0
       between.delete(owner)
     }
-    tally[adds ? 'added' : 'removed'] += data.length - idle.length
+    tally[adds ? 'added' : 'removed'] += changed.size // people, not rows: who is removed by all they ever had may be there by two of them
     for (const owner of idle) {
       if (!adds && changed.has(owner)) tally.removedAgain += 1
       else if (!adds && between.has(owner)) between.set(owner, (between.get(owner) ?? 0) + 1)
