@@ -32,9 +32,16 @@ export function engineExplain(stage: Stage): void {
       expect(await explain(leaver.customerId)).toMatchObject({ state: 'accepted', operation: 'remove', next: 'none' })
       await eventually('both are applied', async () => {
         await twin.clock(60_000)
-        return (await stateOf(stranger)) === 'applied' && ['removed', 'absent'].includes(await stateOf(leaver))
+        return (await stateOf(stranger)) === 'applied' && (await stateOf(leaver)) === 'removed'
       })
       await waitRun(client, id)
+      expect(await explain(leaver.customerId)).toMatchObject({
+        state: 'removed',
+        operation: 'remove',
+        runId: id,
+        batchId: expect.stringMatching(/^bat_/),
+        next: 'none',
+      })
     })
 
     test('4 Explain: unknown while the platform’s answer is lost, and settled by the next run', async () => {

@@ -12,6 +12,7 @@ export const HOUSEKEEPING_EVERY_MS = 3_600_000
 const STATEMENTS = [
   `DELETE FROM call WHERE no IN (SELECT no FROM call WHERE started_at < now() - interval '${DETAIL_KEPT}' LIMIT ${ROWS})`,
   `DELETE FROM rejection WHERE ctid IN (SELECT ctid FROM rejection WHERE last_at < now() - interval '${DETAIL_KEPT}' LIMIT ${ROWS})`,
+  `DELETE FROM removed_member WHERE ctid IN (SELECT ctid FROM removed_member WHERE removed_at < now() - interval '${DETAIL_KEPT}' LIMIT ${ROWS})`,
   `DELETE FROM normaliser_report WHERE no IN (SELECT no FROM normaliser_report WHERE requested_at < now() - interval '${DETAIL_KEPT}' LIMIT ${ROWS})`,
   `DELETE FROM history WHERE no IN (SELECT no FROM history WHERE at < now() - interval '${HISTORY_KEPT}' LIMIT ${ROWS})`,
   `DELETE FROM ledger_tag WHERE ctid IN (SELECT t.ctid FROM ledger_tag t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no

@@ -94,13 +94,19 @@ function nextOf({ kind }: Decision, keptBack: string | null): Answer['next'] {
   return kind === 'replace' ? 'remove' : 'none'
 }
 
-/** The last batch that named this person in this generation of the far audience, and was not given up before it was taken. */
+/**
+ * The last batch that named this person in this generation of the far audience, and was not given up before it was taken; of whom the
+ * ledger has forgotten, the one that removed them.
+ */
 async function lastTold(tx: Tx, { no, generation }: AudienceRow, customerNo: number): Promise<Told | undefined> {
   const { rows } = await tx.query<Told>(
     `SELECT b.no, CASE WHEN b.no = l.add_batch THEN 'add' ELSE 'remove' END AS operation, b.state, b.id AS batch_id, r.id AS run_id, b.receipt
      FROM ledger l JOIN batch b ON b.no IN (l.add_batch, l.remove_batch) JOIN run r ON r.no = b.run_no
      WHERE l.audience_no = $1 AND l.customer_no = $2 AND l.generation = $3 AND b.state NOT IN ('failed', 'cancelled', 'dissolved')
-     ORDER BY b.no DESC LIMIT 1`,
+     UNION ALL
+     SELECT b.no, 'remove', b.state, b.id, r.id, b.receipt FROM removed_member g JOIN batch b ON b.no = g.batch_no JOIN run r ON r.no = b.run_no
+     WHERE g.audience_no = $1 AND g.customer_no = $2 AND b.generation = $3
+     ORDER BY no DESC LIMIT 1`,
     [no, customerNo, generation],
   )
   return rows[0]

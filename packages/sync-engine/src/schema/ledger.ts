@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm'
 import { bigint, index, integer, pgTable, primaryKey, smallint } from 'drizzle-orm/pg-core'
-import { bytea } from './columns.ts'
+import { at, bytea } from './columns.ts'
 
 /**
  * One row per person, audience and generation of it who is, or may be, there. `addBatch` and `removeBatch` are the last of each
@@ -35,6 +35,20 @@ export const ledger = pgTable(
     // Settle forgets those whose removal was applied.
     index('ledger_removed').on(t.removeBatch).where(sql`remove_batch IS NOT NULL`),
   ],
+)
+
+/** Whom the ledger has forgotten, and the removal that was applied: for the one who asks what became of them (explain). Kept 90 days. */
+export const removedMember = pgTable(
+  'removed_member',
+  {
+    customerNo: bigint('customer_no', { mode: 'number' }).notNull(),
+    batchNo: bigint('batch_no', { mode: 'number' }).notNull(),
+    removedAt: at('removed_at').notNull().defaultNow(),
+    audienceNo: integer('audience_no').notNull(),
+    tenantNo: integer('tenant_no').notNull(),
+    destinationNo: smallint('destination_no').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.audienceNo, t.customerNo] }), index('removed_member_by_time').on(t.removedAt)],
 )
 
 /** Keyed tags of the identifiers sent, to find who else holds the same one (C2). */

@@ -1,7 +1,7 @@
 /** Whose last word is to be said again, and when (SYNC.md C2, C4, C16). */
 import type { Tx } from '@audience-sync/db/database'
 import { REFUSED_AGAIN_MS } from '../options.ts'
-import type { LedgerScope } from './ledger.ts'
+import { FORGET, type LedgerScope } from './ledger.ts'
 
 const DOUBTFUL_FIRST = '15 minutes' // C16: a call that outlived its worker has landed by then …
 const DOUBTFUL_THEN = '24 hours' // … and whatever the platform made of it has been applied
@@ -184,8 +184,9 @@ export async function audiencesToSayAgain(tx: Tx, destinationNo: number): Promis
  * Nobody saw what a repeated removal did, or the other sending of one that was sent twice, so its people are remembered for as long as it
  * may still come: whoever returns meanwhile is said again. Answers how many were forgotten.
  */
-export const FORGET_REPEATED = (atMost: number) => `DELETE FROM ledger WHERE ctid IN (
+export const FORGET_REPEATED = (atMost: number) =>
+  FORGET(`WHERE l.ctid IN (
   SELECT l.ctid FROM ledger l JOIN batch b ON b.no = l.remove_batch
   WHERE l.remove_batch > l.add_batch AND (b.repeat OR b.attempts > 1) AND b.state = 'applied' AND b.accepted_at < now() - interval '${DOUBTFUL_THEN}' AND b.unnamed_rejections = 0
     AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
-    AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no) LIMIT ${atMost})`
+    AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no) LIMIT ${atMost})`)
