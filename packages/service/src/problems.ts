@@ -1,4 +1,5 @@
 /** Every failure leaves as RFC 9457 `application/problem+json`; only what nobody foresaw is logged, under the request id. */
+import { databaseUnavailable } from '@audience-sync/db/unavailable'
 import { AppError, toProblem } from '@audience-sync/errors/app-error'
 import type { Code } from '@audience-sync/errors/catalogue'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
@@ -19,12 +20,7 @@ const FASTIFY_CODES: Record<string, readonly [Code, string]> = {
   FST_ERR_MAX_PARAM_LENGTH: ['not_found', 'There is nothing at this path.'],
 }
 
-/** A database that is away, full, stopping or too slow (F7, F8); by SQLSTATE, the system's code, or pg's own words where it has no code. */
-const UNAVAILABLE = /^(?:08...|53...|57P0.|57014|55P03|58...|25P0[34]|ECONN(?:REFUSED|RESET)|ETIMEDOUT|ENOTFOUND|EPIPE)$/
-const DRIVER_WORDS = /^(?:timeout exceeded when trying to connect|Connection terminated|Client has encountered a connection error)/
-const RETRY_MS = 5_000 // a fail-over takes longer, a restart does not
-
-const isUnavailable = ({ code, message }: { code?: unknown; message?: unknown }) => UNAVAILABLE.test(String(code)) || DRIVER_WORDS.test(String(message))
+const RETRY_MS = 5_000 // a database's fail-over takes longer, its restart does not
 
 /** What the caller is told of an error. */
 function toAppError(error: unknown): AppError {
@@ -44,7 +40,7 @@ function toAppError(error: unknown): AppError {
   if (code?.startsWith('FST_ERR_') && statusCode && statusCode >= 400 && statusCode < 500) {
     return new AppError('validation_failed', 'The request is malformed.', { cause: error })
   }
-  if (isUnavailable(Object(error)) || isUnavailable(Object(Object(error).cause))) {
+  if (databaseUnavailable(error)) {
     return new AppError('service_unavailable', 'The database is not available.', { cause: error, retryAfterMs: RETRY_MS })
   }
   return new AppError('internal', 'Something went wrong on our side; it is logged under the request id.', { cause: error })

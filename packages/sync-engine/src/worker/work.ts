@@ -5,6 +5,7 @@
  */
 import { publicId } from '@audience-sync/contracts/ids'
 import type { Tx } from '@audience-sync/db/database'
+import { databaseUnavailable } from '@audience-sync/db/unavailable'
 import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { AppError } from '@audience-sync/errors/app-error'
 import { withTraceparent } from '@audience-sync/service/otel'
@@ -185,6 +186,10 @@ async function atPeace(job: Job, run: RunRow | undefined, work: () => Promise<vo
     if (error instanceof DestinationError) return end(job, run, 'failed', reasonOf(error.failure), 'error')
     if (error instanceof AppError && error.status === 503)
       return wait(job, run, backoffMs(job.engine, run.attempts), { code: error.code, detail: error.message })
+    if (databaseUnavailable(error)) {
+      job.engine.log.warn({ err: error, runId: run.id }, 'the database was away')
+      return wait(job, run, backoffMs(job.engine, run.attempts), { code: 'service_unavailable', detail: 'The database was not available for a moment.' })
+    }
     job.engine.log.error({ err: error, runId: run.id }, 'a run failed')
     return end(job, run, 'failed', { code: 'internal' }, 'error')
   }
