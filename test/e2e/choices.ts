@@ -71,8 +71,8 @@ export function choices(stage: Stage): void {
       await members(client, behavior, [{ customerId: 't1', member: false, occurredAt: later() }])
       expect(await explained('t1')).toMatchObject({ membership: { member: false }, state: 'applied', next: 'remove' })
       await waitRun(client, (await refresh(client, made.id)).id)
-      // Gone there, and forgotten here.
-      expect(await explained('t1')).toMatchObject({ membership: { member: false }, state: 'absent', next: 'none' })
+      // Gone there, and it is known by which call.
+      expect(await explained('t1')).toMatchObject({ membership: { member: false }, state: 'removed', batchId: expect.stringMatching(/^bat_/), next: 'none' })
     })
 
     test('a behavior of fewer than a hundred is told of and paused, and begins by itself at the hundredth, with limited reach', async () => {

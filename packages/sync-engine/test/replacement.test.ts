@@ -231,6 +231,28 @@ describe('a replacement that meets trouble', () => {
     await expectInStep()
   })
 
+  test('C11, C21: nor given up for an opt-out meanwhile, where the status says that it has arrived', async () => {
+    await start()
+    change()
+    lose()
+    world.hooks.beforePush = async () => {
+      delete world.hooks.beforePush
+      world.behavior.suppress(2)
+      await world.suppressions()
+    }
+    const run = await world.request('full')
+    await world.work()
+    expect(seqs()).toEqual([1, 2, 3])
+    for (let i = 0; i < 3; i += 1) {
+      await world.settle()
+      await requestRepeats(world.engine)
+      await world.work()
+    }
+    expect(await world.run(run)).toMatchObject({ status: 'completed' })
+    expect(world.far()).toEqual(wanted())
+    expect(members()).not.toContain(2)
+  })
+
   test('C21: the first call is sent again where the platform has not seen it', async () => {
     await start()
     change()

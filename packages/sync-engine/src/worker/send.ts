@@ -49,17 +49,18 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
     const grant = await grantOf(job)
     if (!quotaTaken || attempt > 0) await takeQuota(job, grant.tier, 'write')
     await notBlocked(job)
+    // What turns out to be taken is not made again, whoever has opted out since: their removal follows it.
+    const taken = batch.row.manner === 'replace' ? await beforeReplacing(job, run, batch) : null
+    if (taken) {
+      await recordAccepted(job, run, batch, taken)
+      return null
+    }
     const allowed = await withoutSuppressed(job, run, batch)
     if (!allowed) return null
     if (allowed !== batch) {
       batch = allowed
       request = requestOf(job, run, batch)
       sha256 = digestOf(request.body)
-    }
-    const taken = batch.row.manner === 'replace' ? await beforeReplacing(job, run, batch) : null
-    if (taken) {
-      await recordAccepted(job, run, batch, taken)
-      return null
     }
     await intent(job, run, batch, sha256)
     try {
