@@ -9,13 +9,11 @@ import { readSuppressions } from '../src/suppressions.ts'
 import type { Engine } from '../src/worker/engine.ts'
 import { calm } from './calm.ts'
 import { die } from './death.ts'
-import { emails, sha256 } from './people.ts'
+import { emails } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
-const LATE_MS = 600_000
 /** Transactions before the end of a run that are of interest: its last looks, and its end. */
 const LAST = 4
-const PHONE = '+14155550100'
 
 let world: World
 afterEach(() => world.close())
@@ -70,8 +68,7 @@ describe('C10: the reader of the suppression log and a worker', () => {
       go()
       await reading
     }
-    await world.request()
-    await world.work()
+    await world.submit()
     await calm(world)
     expect(world.far()).toEqual(emails(2))
   })
@@ -111,8 +108,7 @@ test('C10: whoever was taken out of a batch, and consents again before their rem
     await reading
     world.behavior.change(1, { allowed: 7 })
   }
-  await world.request()
-  await world.work()
+  await world.submit()
   await world.sync()
   await calm(world)
   expect(world.far()).toEqual(emails(1, 2))
@@ -139,8 +135,7 @@ test('C11: whoever opts out while a call is tried again is not in the next try',
     world.behavior.suppress(1)
     await world.suppressions()
   }
-  await world.request()
-  await world.work()
+  await world.submit()
   await calm(world)
   const [first, ...others] = world.uploads().filter(({ method }) => method === 'POST')
   expect(first?.body).toContain(emails(1)[0])
@@ -216,68 +211,6 @@ test('C15: a wish that comes while the platform refuses a call is not lost in th
   expect(await world.run(run)).toMatchObject({ status: 'cancelled' })
 })
 
-describe('C2: an identifier goes from one customer to another', () => {
-  test('the addition is said again when the removal from the first is applied', async () => {
-    await start()
-    world.behavior.join(1, { email: 'p1@example.com', phone: PHONE })
-    await world.sync()
-    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'DELETE' }, delayMs: LATE_MS })
-    world.behavior.join(1, { email: 'p1@example.com' })
-    world.behavior.join(2, { email: 'p2@example.com', phone: PHONE })
-    await world.request()
-    await world.work()
-    world.twin.clock.advance(2_000)
-    await world.settle()
-    world.twin.clock.advance(LATE_MS)
-    await calm(world)
-    expect(world.far()).toEqual(emails(1, 2))
-    expect(world.far('PHONE')).toEqual([sha256(PHONE.slice(1))])
-  })
-
-  test('the same when it comes a run later', async () => {
-    await start()
-    world.behavior.join(1, { email: 'p1@example.com', phone: PHONE })
-    await world.sync()
-    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'DELETE' }, delayMs: LATE_MS })
-    world.behavior.leave(1)
-    await world.request()
-    await world.work()
-    world.behavior.join(2, { email: 'p2@example.com', phone: PHONE })
-    await world.request()
-    await world.work()
-    world.twin.clock.advance(2_000)
-    await world.settle()
-    world.twin.clock.advance(LATE_MS)
-    await calm(world)
-    expect(world.far()).toEqual(emails(2))
-    expect(world.far('PHONE')).toEqual([sha256(PHONE.slice(1))])
-  })
-})
-
-describe('C4: of two additions the first is applied last', () => {
-  test('a removal between them is said again', async () => {
-    await start()
-    world.behavior.join(1)
-    world.behavior.join(2)
-    world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'POST' }, delayMs: LATE_MS, times: 1 })
-    await world.request()
-    await world.work()
-    world.behavior.join(1, { email: 'p1@example.com', phone: PHONE })
-    await world.request()
-    await world.work()
-    world.twin.clock.advance(2_000)
-    await world.settle()
-    world.behavior.leave(1)
-    await world.request()
-    await world.work()
-    world.twin.clock.advance(2_000)
-    await world.settle()
-    world.twin.clock.advance(LATE_MS)
-    await calm(world)
-    expect(world.far()).toEqual(emails(2))
-  })
-})
-
 test('C15: a connection that is mended between its refusal and the wait for it is not waited for', async () => {
   await start({}, 1)
   const { grants } = world.engine
@@ -290,8 +223,7 @@ test('C15: a connection that is mended between its refusal and the wait for it i
       throw new AppError('connection_expired', 'The platform no longer takes the token.')
     },
   })
-  const run = await world.request()
-  await world.work()
+  const run = await world.submit()
   await world.settle()
   expect(await world.run(run)).toMatchObject({ status: 'completed' })
   expect(world.far()).toEqual(emails(1))
