@@ -4,7 +4,7 @@ import { REFUSED_AGAIN_MS } from '../options.ts'
 import { FORGET, type LedgerScope } from './ledger.ts'
 
 const DOUBTFUL_FIRST = '15 minutes' // C16: a call that outlived its worker has landed by then …
-const DOUBTFUL_THEN = '24 hours' // … and whatever the platform made of it has been applied
+export const DOUBTFUL_THEN = '24 hours' // … and whatever the platform made of it has been applied
 const DOUBTFUL_TIMES = 2
 const LATEST = '7 days' // C4: nobody waits longer for earlier calls to be terminal
 

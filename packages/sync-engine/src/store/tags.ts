@@ -1,6 +1,7 @@
 /** Who holds which identifier, as tags (SYNC.md C2). */
 import type { Tx } from '@audience-sync/db/database'
 import type { LedgerScope } from './ledger.ts'
+import { DOUBTFUL_THEN } from './say-again.ts'
 
 export interface Tagged {
   readonly customerNo: number
@@ -40,16 +41,17 @@ export async function leaveSharersToSayAgain(tx: Tx, scope: LedgerScope, batchNo
 }
 
 /** Of a removal: the platform may apply it later than what is said now. */
-const MAY_COME = `(state = 'accepted' OR (state = 'applied' AND (repeat OR attempts > 1) AND accepted_at > now() - interval '24 hours'))`
+const MAY_COME = `(state = 'accepted' OR (state = 'applied' AND (repeat OR attempts > 1) AND accepted_at > now() - interval '${DOUBTFUL_THEN}'))`
 
 /**
  * The reverse: who is added by an identifier that somebody else is losing by a removal that the platform has not finished with, or whose
  * repetition nobody watches. It may be applied after the addition, and take them along. As when a phone goes from one customer to another.
+ * `added` is asked only where there is such a removal.
  */
-export async function leaveAddedToSayAgain(tx: Tx, scope: LedgerScope, people: readonly Tagged[]): Promise<void> {
+export async function leaveAddedToSayAgain(tx: Tx, scope: LedgerScope, added: () => readonly Tagged[]): Promise<void> {
   const { rows } = await tx.query(`SELECT FROM batch WHERE audience_no = $1 AND operation = 'remove' AND ${MAY_COME} LIMIT 1`, [scope.audienceNo])
   if (rows.length === 0) return
-  const pairs = people.flatMap(({ customerNo, tags }) => tags.map((tag) => [tag, customerNo] as const))
+  const pairs = added().flatMap(({ customerNo, tags }) => tags.map((tag) => [tag, customerNo] as const))
   await tx.query(
     `INSERT INTO say_again AS s (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch)
      SELECT $1::int, $2::int, $3::smallint, u.customer_no, now(), CASE WHEN bool_or(b.unseen) THEN 2 ELSE 1 END, max(b.no)

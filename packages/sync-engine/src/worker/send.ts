@@ -166,11 +166,7 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder || applies === 'answer', customers)
     await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
     if (row.operation === 'add' && !keepsOrder && applies !== 'answer')
-      await leaveAddedToSayAgain(
-        tx,
-        job.scope,
-        people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })),
-      )
+      await leaveAddedToSayAgain(tx, job.scope, () => people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })))
     if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, customers, taken)
     if (applied && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
     // What a repetition did is not seen: whoever it removed is forgotten when it can have no effect any more.
