@@ -1,7 +1,7 @@
 /** Large enough or not: paused below the minimum, resumed above it, each crossing told once. */
 import { topics } from '@audience-sync/contracts/events/topics'
 import { kafkaTransport } from '@audience-sync/events/kafka/transport'
-import { type Json, members } from '@audience-sync/testing/conductor-client'
+import { type Json, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
 import { describe, expect, test } from '@jest/globals'
 import { pino } from 'pino'
 import { eventually, filled } from './engine.ts'
@@ -26,8 +26,11 @@ export function engineSize(stage: Stage): void {
       await members(client, behavior, people(0, 5).map(leaves)) // 17 are left: 85 %
       await becomes('paused')
       expect((await look()).statusReason).toMatchObject({ code: 'audience_too_small' })
-      expect((await client.ask('POST', `/v1/audiences/${audienceId}/refresh`, {})).body.code).toBe('audience_too_small')
+      await waitRun(client, (await refresh(client, audienceId)).id) // removals go on (C14)
+      expect(await farRows(system.twin, externalId)).toEqual(rowsOf(people(5, MINIMUM + 2)))
       await members(client, behavior, people(0, 2).map(joins)) // 19: not yet the minimum
+      const withheld = await client.post(`/v1/audiences/${audienceId}/plan`)
+      expect(withheld).toMatchObject({ counts: { add: 0, remove: 0, suppressed: 2 }, suppressedBy: { audience_too_small: 2 } })
       await members(client, behavior, people(2, 3).map(joins)) // 20
       await becomes('active')
       await eventually('the run after it has ended', async () => (await look()).lastRun.status === 'completed')

@@ -61,7 +61,8 @@ export async function refuseUnlessReady(tx: Tx, row: AudienceRow): Promise<void>
   if (missing && !row.healRequestedAt)
     throw new AppError(isCode(missing.code) ? missing.code : 'audience_missing', missing.detail ?? 'The audience is not there.')
   if (await heldRun(tx, row.no)) throw new AppError('audience_held', 'A run of this audience is held by the brake.')
-  if (row.tooSmall) throw new AppError('audience_too_small', `Fewer than ${row.minimumSize} people may be sent.`)
+  // Of one that is there already removals go on (C14), so that a run has its use.
+  if (row.tooSmall && row.externalId === null) throw new AppError('audience_too_small', `Fewer than ${row.minimumSize} people may be sent.`)
 }
 
 /** Ends the live run; nothing begins until the audience is resumed. Removals for privacy go on (R7). */

@@ -36,6 +36,10 @@ export async function startAround(options: WorldOptions = {}): Promise<Around> {
     return feed.changes(after, below)
   })
   exporter.get(`${at}/members`, ({ query }) => feed.members(Number((query as { afterCustomer: string }).afterCustomer)))
+  exporter.get(`${at}/eligible`, ({ query }) => {
+    const { purpose, groups, atMost } = query as { purpose: 'ads'; groups: string; atMost?: string }
+    return feed.eligible(purpose, Number(groups), atMost ? Number(atMost) : undefined)
+  })
   exporter.post(`${at}/rows`, async ({ body }) => {
     const rows = await feed.rows((body as { customers: number[] }).customers)
     return { rows, count: rows.length }

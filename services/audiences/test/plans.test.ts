@@ -31,7 +31,7 @@ describe('a plan', () => {
       mode: 'full',
       held: false,
       counts: { add: 5, remove: 0, replace: 0, unchanged: 0, suppressed: 2, waiting: 0 },
-      suppressedBy: { consent_denied: 1, opted_out: 0, no_usable_identifier: 1 },
+      suppressedBy: { consent_denied: 1, opted_out: 0, no_usable_identifier: 1, audience_too_small: 0 },
       identifiers: { email: { present: 3, usable: 2, unusable: { email_malformed: 1 } }, phone: { present: 3 } },
       apiCalls: 3,
       quota: { api_score: { cost: 7, fits: true }, custom_audience: { cost: 3 } },
@@ -143,12 +143,33 @@ describe('a plan', () => {
     expect((await apply(body.id)).status).toBe(404)
   })
 
-  test('of a paused or too small audience is refused', async () => {
+  test('of an audience that is paused, or too small to be made, is refused', async () => {
     around = await startAround()
     await around.call('POST', `/v1/audiences/${around.audienceId}/pause`, { reason: 'holiday' })
     expect(await plan()).toMatchObject({ status: 409, body: { code: 'audience_paused' } })
     await around.world.database.admin('UPDATE sync.audience SET paused_at = NULL, too_small = true')
     expect(await plan()).toMatchObject({ status: 409, body: { code: 'audience_too_small' } })
+  })
+
+  test('C14: below the minimum removals are planned and made, additions withheld and counted', async () => {
+    around = await startAround({ minimumSize: 4 })
+    join(1, 4)
+    await around.world.sync()
+    for (const no of [1, 2]) around.world.behavior.leave(no)
+    join(5, 5)
+    const { body: before } = await plan() // nobody has noticed yet that it is too small
+    const asPlanned = { counts: { add: 0, remove: 2, suppressed: 1 }, suppressedBy: { audience_too_small: 1 }, held: false }
+    expect(before).toMatchObject(asPlanned)
+    await around.world.database.admin('UPDATE sync.audience SET too_small = true')
+    expect((await plan()).body).toMatchObject(asPlanned)
+    const { status, body: run } = await apply(before.id)
+    expect(status).toBe(202)
+    await around.world.work()
+    expect((await around.call('GET', `/v1/runs/${run.id}`)).body).toMatchObject({
+      counts: { removed: 2, added: 0, suppressed: 1 },
+      suppressedBy: { audience_too_small: 1 },
+    })
+    expect((await around.call('POST', `/v1/audiences/${around.audienceId}/refresh`)).status).toBe(202)
   })
 
   test('says that the brake would hold it; the run that applies it is held, and goes on when approved', async () => {

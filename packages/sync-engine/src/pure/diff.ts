@@ -68,6 +68,8 @@ export interface Versions {
 }
 
 export type KeptBack = 'consent_denied' | 'opted_out' | 'no_usable_identifier'
+/** Why somebody who would be added is not: kept back, or the audience is below its minimum (C14). */
+export type Withheld = KeptBack | 'audience_too_small'
 
 export type Decision =
   | { readonly kind: 'add' | 'replace' }

@@ -120,29 +120,34 @@ export async function announce(tx: Tx, kind: keyof typeof RUN_TOPICS, audience: 
   })
 }
 
+/** API.md «Creation»: below 90 % of the minimum it is too small, at the minimum no longer; between the two it stays what it is. */
+export function isTooSmall({ minimumSize, tooSmall }: Pick<AudienceRow, 'minimumSize' | 'tooSmall'>, eligible: number): boolean {
+  if (tooSmall) return eligible < minimumSize
+  return eligible < Math.ceil(minimumSize * 0.9)
+}
+
 /**
- * Whether the audience is too small, with one event per crossing (F31, API.md «Creation»): below 90 % of the minimum additions
- * stop, at the minimum they resume. `eligible` may be counted up to the minimum only. Answers whether it is too small now.
+ * Whether the audience is too small, with one event per crossing (F31): additions stop, and resume. `eligible` may be counted up to the minimum only. Answers whether it is too small now.
  */
 export async function crossMinimum(
   tx: Tx,
   audience: Pick<AudienceRow, 'no' | 'id' | 'tenantId' | 'destinationNo' | 'minimumSize' | 'tooSmall'>,
   eligible: number,
 ): Promise<boolean> {
-  const above = eligible >= audience.minimumSize
-  const below = eligible < Math.ceil(audience.minimumSize * 0.9)
-  if (!(audience.tooSmall ? above : below)) return audience.tooSmall
+  const below = isTooSmall(audience, eligible)
+  if (below === audience.tooSmall) return below
+  const direction = below ? 'below' : 'above'
   const { rowCount } = await tx.query(
     `UPDATE audience SET too_small = $2, full_reason = coalesce(full_reason, 'was_too_small'), updated_at = now() WHERE no = $1 AND too_small <> $2`,
     [audience.no, below],
   )
   if (rowCount === 1) {
-    await note(tx, audience, 'size', { direction: above ? 'above' : 'below', eligible, minimum: audience.minimumSize })
+    await note(tx, audience, 'size', { direction, eligible, minimum: audience.minimumSize })
     await publish(tx, {
       topic: topics.audienceSizeThresholdCrossed,
       tenantId: audience.tenantId,
       key: audience.id,
-      message: { audienceId: publicId('audience', audience.id), direction: above ? 'above' : 'below', eligible, minimum: audience.minimumSize },
+      message: { audienceId: publicId('audience', audience.id), direction, eligible, minimum: audience.minimumSize },
     })
   }
   return below

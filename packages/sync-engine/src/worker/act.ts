@@ -103,7 +103,7 @@ export async function act(job: Job, { run, feed, pages, expected, withholdAdditi
       if (alike) tally.unchanged += 1
       if (parts.some(({ kind }) => kind === 'removed')) removals += 1
       if (removals > brake.atMost) throw brake.hold(removals)
-      if (suppressed) tally.suppressed.set(suppressed, (tally.suppressed.get(suppressed) ?? 0) + 1)
+      if (suppressed) suppress(tally, suppressed)
       for (const packed of packer.add(parts)) await say(packed, false)
     }
   }
@@ -127,6 +127,10 @@ function isNew({ customerNo, known, forced, decision }: Decided, packer: Packer,
   return !refused && decision.kind !== 'unchanged'
 }
 
+export function suppress({ suppressed }: Tally, reason: string): void {
+  suppressed.set(reason, (suppressed.get(reason) ?? 0) + 1)
+}
+
 /** True when something is to be said; else it is counted. */
 function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): boolean {
   switch (decision.kind) {
@@ -134,9 +138,10 @@ function sort({ decision }: Decided, tally: Tally, withholdAdditions: boolean): 
       tally.unchanged += 1
       return false
     case 'suppressed':
-      tally.suppressed.set(decision.reason, (tally.suppressed.get(decision.reason) ?? 0) + 1)
+      suppress(tally, decision.reason)
       return false
     case 'add':
+      if (withholdAdditions) suppress(tally, 'audience_too_small')
       return !withholdAdditions
     case 'replace':
     case 'remove':

@@ -18,7 +18,7 @@ import { type Packed, Packer, type Part } from '../pure/packer.ts'
 import { forgetRemoved, leave } from '../store/ledger.ts'
 import { type Replacing, replacingOf, setReplacing } from '../store/replacing.ts'
 import type { RunRow } from '../store/rows.ts'
-import { count, type Tally } from './act.ts'
+import { count, suppress, type Tally } from './act.ts'
 import { storeBatch } from './batches.ts'
 import { STILL_AT_WORK_MS } from './choose-replacement.ts'
 import { type Decided, decidePage } from './decisions.ts'
@@ -167,10 +167,6 @@ async function partsOfList(job: Job, feed: Feed, decided: readonly Decided[], ta
     kept.push(customerNo)
   })
   return { parts, kept }
-}
-
-const suppress = ({ suppressed }: Tally, reason: string): void => {
-  suppressed.set(reason, (suppressed.get(reason) ?? 0) + 1)
 }
 
 /** All of it is accepted: whoever is not in it is removed by it, whatever was left to do is done, and the removal counts. */

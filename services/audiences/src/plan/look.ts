@@ -14,6 +14,7 @@ import { choiceOf } from '@audience-sync/sync-engine/pure/diff'
 import { Seen } from '@audience-sync/sync-engine/pure/seen'
 import { readExceptions, readTodo } from '@audience-sync/sync-engine/store/ledger'
 import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
+import { isTooSmall } from '@audience-sync/sync-engine/store/status'
 import { type Deciding, decidePage } from '@audience-sync/sync-engine/worker/decisions'
 import { type Bound, chooseBound, type Page } from '@audience-sync/sync-engine/worker/source'
 import { Tally } from './tally.ts'
@@ -34,11 +35,12 @@ export interface Look {
 }
 
 export async function look(parts: LookParts, audience: AudienceRow): Promise<Look> {
-  const { db, feed, signal } = parts
+  const { db, feed, manifest, signal } = parts
   const deciding = await decidingOf(parts, audience)
   const reading = { engine: { options: { horizonMs: HORIZON_MS } }, lease: { signal }, audience, versions: deciding.versions }
   const bound = await chooseBound(reading, feed, { mode: 'incremental', trigger: 'api', bound: null })
-  const tally = new Tally(deciding.choice)
+  const { eligible } = await feed.eligible(manifest.purpose(audience.settings), deciding.choice.chosen, audience.minimumSize)
+  const tally = new Tally(deciding.choice, { withholdAdditions: isTooSmall(audience, eligible) })
   for await (const page of bound.mode === 'full' ? everyone(parts) : changed(parts, audience, bound)) {
     for (const person of await db.tenant(audience.tenantId, (tx) => decidePage(tx, deciding, page))) tally.add(person)
   }

@@ -16,7 +16,7 @@ const row = (no: number, piece: number, purposes = purposeBit('ads')): FeedRow =
 type Said = Parameters<Tally['add']>[0]
 const added = (no: number, piece = 1): Said => ({ customerNo: no, row: row(no, piece), decision: { kind: 'add' } })
 const digest = (...people: Said[]): string => {
-  const tally = new Tally(choice)
+  const tally = new Tally(choice, { withholdAdditions: false })
   for (const person of people) tally.add(person)
   return tally.digest.toString('hex')
 }
@@ -41,11 +41,20 @@ describe('the digest of a plan', () => {
 })
 
 test('who is kept back is counted by reason: no consent, opted out, nothing usable', () => {
-  const tally = new Tally(choice)
+  const tally = new Tally(choice, { withholdAdditions: false })
   for (const reason of ['consent_denied', 'opted_out', 'no_usable_identifier'] as const)
     tally.add({ customerNo: 1, row: row(1, 1, 0), decision: { kind: 'suppressed', reason } })
-  expect(tally.suppressedBy).toEqual({ consent_denied: 1, opted_out: 1, no_usable_identifier: 1 })
+  expect(tally.suppressedBy).toEqual({ consent_denied: 1, opted_out: 1, no_usable_identifier: 1, audience_too_small: 0 })
   expect(tally.counts.suppressed).toBe(3)
+})
+
+test('C14: below the minimum additions are counted as withheld, and are no part of what the digest stands for', () => {
+  const tally = new Tally(choice, { withholdAdditions: true })
+  for (const person of [added(1), { ...added(2), decision: { kind: 'replace' } } as Said]) tally.add(person)
+  expect(tally.counts).toMatchObject({ add: 0, replace: 1, suppressed: 1 })
+  expect(tally.suppressedBy.audience_too_small).toBe(1)
+  expect(tally.examples).toEqual([2])
+  expect(tally.digest.toString('hex')).toBe(digest({ ...added(2), decision: { kind: 'replace' } }))
 })
 
 test('a number is new once', () => {
