@@ -119,6 +119,18 @@ describe('a plan', () => {
     expect(around.world.far()).toEqual([1, 3, 4].map(digestOf).sort())
   })
 
+  test('counts whoever was refused and never taken as the run does: added', async () => {
+    around = await startAround()
+    join(1, 3)
+    around.world.twin.fault({ kind: 'reject_rows', match: { path: '/users' }, rows: 1, times: 1 })
+    await around.world.sync()
+    const { body } = await plan()
+    expect(body.counts).toMatchObject({ add: 1, replace: 0, remove: 0 })
+    const { body: run } = await apply(body.id)
+    await around.world.work()
+    expect(await countsOf(run.id)).toMatchObject({ added: 1, replaced: 0 })
+  })
+
   test('is stale when a run is open or came in between, or when a choice has changed', async () => {
     around = await startAround()
     join(1, 3)

@@ -6,16 +6,17 @@
  */
 import type { IdentifierChoice } from '@audience-sync/contracts/people'
 import type { Transformation } from '@audience-sync/contracts/transformations'
-import type { Database } from '@audience-sync/db/database'
+import type { Database, Tx } from '@audience-sync/db/database'
 import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
 import { PAGE } from '@audience-sync/sync-engine/options'
 import type { Feed } from '@audience-sync/sync-engine/peers'
-import { choiceOf } from '@audience-sync/sync-engine/pure/diff'
+import { choiceOf, fingerprintOf } from '@audience-sync/sync-engine/pure/diff'
 import { Seen } from '@audience-sync/sync-engine/pure/seen'
 import { readExceptions, readTodo } from '@audience-sync/sync-engine/store/ledger'
+import { neverTaken } from '@audience-sync/sync-engine/store/rejections'
 import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
 import { isTooSmall } from '@audience-sync/sync-engine/store/status'
-import { type Deciding, decidePage } from '@audience-sync/sync-engine/worker/decisions'
+import { type Decided, type Deciding, decidePage } from '@audience-sync/sync-engine/worker/decisions'
 import { type Bound, chooseBound, type Page } from '@audience-sync/sync-engine/worker/source'
 import { Tally } from './tally.ts'
 
@@ -40,11 +41,30 @@ export async function look(parts: LookParts, audience: AudienceRow): Promise<Loo
   const reading = { engine: { options: { horizonMs: HORIZON_MS } }, lease: { signal }, audience, versions: deciding.versions }
   const bound = await chooseBound(reading, feed, { mode: 'incremental', trigger: 'api', bound: null })
   const { eligible } = await feed.eligible(manifest.purpose(audience.settings), deciding.choice.chosen, audience.minimumSize)
-  const tally = new Tally(deciding.choice, { withholdAdditions: isTooSmall(audience, eligible) })
+  const withholdAdditions = isTooSmall(audience, eligible)
+  const tally = new Tally(deciding.choice, { withholdAdditions })
   for await (const page of bound.mode === 'full' ? everyone(parts) : changed(parts, audience, bound)) {
-    for (const person of await db.tenant(audience.tenantId, (tx) => decidePage(tx, deciding, page))) tally.add(person)
+    const decided = await db.tenant(audience.tenantId, async (tx) => {
+      const people = await decidePage(tx, deciding, page)
+      return withholdAdditions ? people : countedAsAdded(tx, deciding, people)
+    })
+    for (const person of decided) tally.add(person)
   }
   return { bound, tally }
+}
+
+/** Whoever was refused by name and never taken is new to the platform when the same is said again: the run counts them so (C1). */
+async function countedAsAdded(tx: Tx, { scope, choice }: Deciding, people: readonly Decided[]): Promise<readonly Decided[]> {
+  const again = people.filter(
+    ({ decision, forced, known, row }) =>
+      decision.kind === 'replace' && forced && known && row && known.fingerprint === fingerprintOf(row[3], row[4], choice.watched),
+  )
+  const never = await neverTaken(
+    tx,
+    scope,
+    again.map(({ customerNo }) => customerNo),
+  )
+  return never.size === 0 ? people : people.map((one) => (never.has(one.customerNo) ? { ...one, decision: { kind: 'add' } } : one))
 }
 
 /** What `openJob` of the engine makes of an audience, as far as deciding needs it. */
