@@ -52,6 +52,8 @@ export interface ManifestExtras<S = unknown> {
   versionLife?(now: Date): VersionLife
   readonly platformCodes?: readonly PlatformCodes[]
   readonly troubleshooting?: readonly Trouble[]
+  /** The form of an audience's id there: one to adopt that has another is refused before any call. Missing: any text. */
+  readonly audienceId?: RegExp
   /** What of a change the platform would not take, once the audience exists there. */
   fixedChoices?(before: AudienceChoice<S>, after: AudienceChoice<S>): readonly FixedChoice[]
   /** Whether the same rows would be sent under both. Missing: other settings may make other rows. */

@@ -69,6 +69,22 @@ describe('a refusal', () => {
     expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { planned: 1, accepted: 1 } })
   })
 
+  test('of an account that the platform takes for abusive stops the whole account for hours, and says why', async () => {
+    await start({}, 1)
+    world.twin.fault({ kind: 'status', match: { path: '/users', method: 'POST' }, times: 1, status: 400, code: 368 })
+    const run = await world.submit()
+    expect(await world.run(run)).toMatchObject({ status: 'waiting', wait_reason: { code: 'platform_blocked' } })
+    expect(await world.audience()).toMatchObject({ status: 'rate_limited', status_reason: { code: 'platform_blocked', until: expect.any(String) } })
+    // Calling on would lengthen it, from whichever audience of the account.
+    expect(
+      await world.database.admin(`SELECT scope, blocked_until > now() + interval '1 hour' AS blocked FROM sync.quota WHERE blocked_until IS NOT NULL`),
+    ).toEqual([{ scope: expect.any(String), blocked: true }])
+    await wakeUp()
+    await world.work()
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'completed', counts: { planned: 1, accepted: 1 } })
+  })
+
   test('for unsigned terms fails the run with the code and keeps everyone to do', async () => {
     await start({}, 1, 2)
     world.twin.fault({ kind: 'status', match: { path: '/users', method: 'POST' }, times: 1, status: 400, code: 200, subcode: 1870034 })

@@ -82,6 +82,7 @@ export async function checkNew(peers: Peers, destinations: Destinations, tenantI
   if (!accountId || !account) throw new AppError('account_unknown', 'There is no account with that id.')
   const name = nameOf(asked, behavior, manifest, settings)
   checkChoices({ manifest, name, description: asked.description, identifiers })
+  if (asked.adopt && manifest.audienceId?.test(asked.adopt.externalId) === false) throw invalid('adopt.externalId', `no id of an audience at ${manifest.title}`)
   if (strict) refuseFlagged(manifest, { name, description: asked.description })
   checkAccount(account, asked.destination)
   const connectionId = uuidOf('connection', account.connectionId)
@@ -121,5 +122,7 @@ function checkAccount(account: Account, destination: string): void {
   if (account.connectionStatus !== 'active') throw new AppError('connection_expired', `The connection of this account is ${account.connectionStatus}.`)
   if (!account.termsSigned)
     throw new AppError('terms_not_signed', `The terms of this account are not signed${account.termsUrl ? `: ${account.termsUrl}` : ''}.`)
+  if (account.status === 'disabled' || account.status === 'closed')
+    throw new AppError('account_inactive', `The account "${account.name}" is ${account.statusDetail}.`)
   if (!account.canManageAudiences) throw new AppError('permission_denied', 'The connected user may not manage audiences of this account.')
 }

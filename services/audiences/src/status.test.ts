@@ -30,6 +30,13 @@ describe('the status of an audience', () => {
       audience({}),
       [run('waiting', { waitReason: { code: 'platform_throttled' }, notBefore: until })],
     ],
+    [
+      'waiting for an account that the platform has blocked',
+      'rate_limited',
+      'platform_blocked',
+      audience({}),
+      [run('waiting', { waitReason: { code: 'platform_blocked' }, notBefore: until })],
+    ],
     ['waiting for the platform', 'syncing', undefined, audience({}), [run('waiting', { waitReason: { code: 'destination_unavailable' }, notBefore: until })]],
     [
       'waiting for a person, without end',

@@ -48,9 +48,9 @@ export const MENDABLE: ReadonlySet<string> = new Set([
 ])
 const OF_A_RUN: ReadonlySet<string> = new Set(['syncing', 'held', 'paused', 'rate_limited'])
 
-/** Waiting for the quota is a state with a time (R5); waiting without end is an error; any other wait is part of the work. */
+/** Waiting for the quota, or for the platform to open the account again, is a state with a time (R5); waiting without end is an error; any other wait is part of the work. */
 function waitingFor(run: RunRow): Standing {
   const reason = reasonOf(run.waitReason, run.startedAt ?? run.requestedAt, run.notBefore)
-  if (reason?.code === 'platform_throttled') return { status: 'rate_limited', reason }
+  if (reason?.code === 'platform_throttled' || (reason?.code === 'platform_blocked' && reason.until)) return { status: 'rate_limited', reason }
   return reason && !reason.until ? { status: 'error', reason } : { status: 'syncing', reason: null }
 }

@@ -190,6 +190,8 @@ export async function startRig(): Promise<Rig> {
         externalId: String(Math.floor(Math.random() * 1e12)),
         name: 'Shop',
         selected: true,
+        status: 'active',
+        statusDetail: 'active',
         connectionStatus: 'active',
         termsSigned: true,
         termsUrl: 'https://example.com/terms',

@@ -90,6 +90,8 @@ export const toSummary = ({ account: row, connection: owner }: AccountWithConnec
   externalId: row.externalId,
   name: row.name,
   selected: row.selected,
+  status: row.status,
+  statusDetail: row.statusDetail,
   connectionStatus: owner.status,
   termsSigned: row.termsSigned,
   termsUrl: row.termsUrl,

@@ -150,7 +150,10 @@ function judgeAccounts(reached: readonly AccountRow[]): CheckItem[] {
 
 function judgeEligibility(one: AccountRow, id: string): CheckItem {
   if (one.lostAt) return bad('eligibility', 'permission_denied', `The connection no longer reaches ${one.externalId}.`, null, id)
-  if (one.status !== 'active') return bad('eligibility', 'platform_blocked', `The account ${one.externalId} is ${one.status}: ${one.statusDetail}.`, null, id)
+  if (one.status !== 'active') {
+    const code = one.status === 'pending' ? 'platform_blocked' : 'account_inactive'
+    return bad('eligibility', code, `The account ${one.externalId} is ${one.status}: ${one.statusDetail}.`, null, id)
+  }
   if (!one.canManageAudiences) return bad('eligibility', 'permission_denied', `The connected user may not manage audiences of ${one.externalId}.`, null, id)
   return good('eligibility', id)
 }

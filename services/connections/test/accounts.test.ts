@@ -66,7 +66,8 @@ describe('a check', () => {
   test.each([
     [{ termsSigned: false }, 'terms', 'terms_not_signed', 'https://terms.example.com/?act=1001'],
     [{ canManageAudiences: false }, 'eligibility', 'permission_denied', null],
-    [{ status: 'disabled' }, 'eligibility', 'platform_blocked', null],
+    [{ status: 'disabled' }, 'eligibility', 'account_inactive', null],
+    [{ status: 'pending' }, 'eligibility', 'platform_blocked', null],
   ])('says what is wrong with an account and what to do: %j', async (over, point, code, link) => {
     const tenant = newTenant()
     const { connectionId } = await h.connect(tenant)

@@ -11,7 +11,7 @@ export interface FarAccountSeed {
   termsSigned: boolean
   userTermsSigned?: boolean
   canManageAudiences: boolean
-  status: 'active' | 'disabled'
+  status: 'active' | 'disabled' | 'pending' | 'closed'
 }
 
 interface Family {

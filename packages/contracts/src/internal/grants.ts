@@ -44,6 +44,9 @@ export const AccountSummary = z.object({
   externalId: z.string(),
   name: z.string(),
   selected: z.boolean(),
+  /** At the platform, when it was looked at last. */
+  status: z.enum(['active', 'disabled', 'pending', 'closed']),
+  statusDetail: z.string(),
   connectionStatus: z.enum(['pending', 'active', 'expired', 'revoked', 'failed']),
   termsSigned: z.boolean(),
   termsUrl: z.string().nullable(),

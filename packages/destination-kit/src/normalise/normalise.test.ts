@@ -79,12 +79,18 @@ describe('phone', () => {
     ['0151 12345678', 'de', '+4915112345678'],
     ['(415) 555-0100', 'US', '+14155550100'],
     ['01(650)123-4567', 'US', '+16501234567'],
+    // One, and an area code in brackets: nobody else writes so (a published vector of Meta's).
+    ['01(650)123-4567', undefined, '+16501234567'],
+    ['01 (650) 123 4567', undefined, '+16501234567'],
     ['442079460958', undefined, '+442079460958'],
     ['15559876543', undefined, '+15559876543'],
   ])('%s with %s → %s', (given, home, wanted) => expect(phone(given, home)).toBe(wanted))
 
   test.each([
     ['0151 12345678', undefined],
+    ['01650 1234567', undefined],
+    ['(01650) 1234567', undefined],
+    ['01(150)123-4567', undefined],
     ['(415) 555-0100', undefined],
     ['4155550100', undefined],
     ['12345', 'US'],

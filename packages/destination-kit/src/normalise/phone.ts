@@ -55,11 +55,15 @@ function national(text: string, country: CountryCode): string | null {
 /** Meta's own examples come without the plus: one, an area code and seven digits ("15559876543"). */
 const northAmerican = /^1[2-9]\d{9}$/
 
+/** `01(650)123-4567`: nobody but North America writes a one before an area code in brackets, whatever stands before it. */
+const northAmericanWriting = /^\D*0*1[\s.-]*\([2-9]\d{2}\)[\s.-]*\d{3}[\s.-]*\d{4}$/
+
 /**
  * No plus and no country: international only when it is a valid number of some country, or written the North American way.
  * A leading zero says that it is national. A wrong guess would match a stranger, so in doubt it is none.
  */
 function withoutPlus(text: string): string | null {
+  if (northAmericanWriting.test(text)) return `+${digitsOf(text)}`
   if (/^\D*0/.test(text)) return null
   const number = `+${digitsOf(text)}`
   return northAmerican.test(number.slice(1)) || parsePhoneNumberFromString(number)?.isValid() ? number : null

@@ -1,7 +1,9 @@
 /** What an audience that somebody else made has to be, before we keep it in step. */
 import { DestinationError } from '@audience-sync/destination-kit/failure'
 import { describe, expect, test } from '@jest/globals'
-import { adopt } from './adopt.ts'
+import { fakeGraph, testContext } from '../test/fake-graph.ts'
+import { adopt, audienceId } from './adopt.ts'
+import { createMetaDestination } from './destination.ts'
 import { MetaSettings } from './manifest.ts'
 
 const settings = MetaSettings.parse({})
@@ -40,5 +42,13 @@ describe('adopting', () => {
   ] as const)('%s is refused', async (_what, node, wanted, code, message) => {
     const error: unknown = await tried(node, wanted).catch((thrown: unknown) => thrown)
     expect(error instanceof DestinationError && error.failure).toMatchObject({ code, message: expect.stringMatching(message) })
+  })
+
+  test.each(['../act_77/customaudiences', 'me', '9?fields=id', 'act_77', ' 9', ''])('%j is no audience’s id: nothing is asked of Meta', async (id) => {
+    const http = fakeGraph([])
+    const { adoptAudience } = createMetaDestination({ baseUrl: 'http://127.0.0.1:9', http })
+    const error: unknown = await adoptAudience?.(testContext(), id, { settings }).catch((thrown: unknown) => thrown)
+    expect(error instanceof DestinationError && error.failure.code).toBe('audience_missing')
+    expect([http.requests, audienceId.test(id)]).toEqual([[], false])
   })
 })

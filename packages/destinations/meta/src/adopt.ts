@@ -9,6 +9,9 @@ import { farAudience, readFields } from './audience-state.ts'
 import { isRecord, listOf, textOf } from './json.ts'
 import type { MetaSettings } from './manifest.ts'
 
+/** Ids of the Graph API are digits; anything else in the path would be another call. */
+export const audienceId = /^\d{1,20}$/
+
 export const adoptFields = `${readFields},account_id,subtype,data_source,is_value_based,permission_for_actions`
 
 /** Of the published enum: what is not made of rows that somebody uploads. */

@@ -1,7 +1,7 @@
 /** The audience itself: found by our marker, made, read, changed, deleted; and what became of uploads to it. */
 import type { AcceptedBatch, Context, FarAudience, NewAudience, Settled } from '@audience-sync/destination-kit/contract'
 import { DestinationError, type Failure } from '@audience-sync/destination-kit/failure'
-import { adopt, adoptFields } from './adopt.ts'
+import { adopt, adoptFields, audienceId } from './adopt.ts'
 import { changeableFields, newFields, withoutLabels } from './audience-fields.ts'
 import { audienceLimit } from './audience-limit.ts'
 import { contentUpdatedAt, farAudience, readFields, remarksOn } from './audience-state.ts'
@@ -107,7 +107,8 @@ export function metaAudiences(graph: Graph, apiVersion: string, now: () => numbe
     },
 
     async adopt(ctx: Context, externalId: string, { settings }: { readonly settings: MetaSettings }): Promise<FarAudience> {
-      return adopt(ctx, await readNode(ctx, externalId, adoptFields), externalId, settings)
+      const node = audienceId.test(externalId) ? await readNode(ctx, externalId, adoptFields) : null
+      return adopt(ctx, node, externalId, settings)
     },
 
     async update(ctx: Context, externalId: string, changes: { readonly name?: string; readonly description?: string; readonly settings?: MetaSettings }) {

@@ -1,6 +1,7 @@
 /** What Meta takes, as data. Facts and their sources: vendors/meta.md §1, §4. */
 import type { KeyDefinition, Manifest, QuotaDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { z } from 'zod'
+import { audienceId } from './adopt.ts'
 import { audiencesPerAccount } from './audience-limit.ts'
 import { audienceRules } from './audience-rules.ts'
 import { platformCodes } from './error-table.ts'
@@ -159,6 +160,7 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
     descriptionLength: 500,
     audiencesPerAccount,
   },
+  audienceId,
   minimumSize: 100,
   quotas: [apiScore, customAudience, told('ads_management', 'account'), told('app', 'installation')],
   keepsOrder: false,

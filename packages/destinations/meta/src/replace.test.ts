@@ -69,6 +69,10 @@ describe('a replacement', () => {
   test.each<[string, FakeAnswer[], string]>([
     ['the audience is being replaced', [node(414)], 'begun'],
     ['its session has rows', [node(200), { body: { data: [{ session_id: '5', num_received: '2' }] } }], 'begun'],
+    ['its session has rows, and tells its id as a number', [node(200), { body: { data: [{ session_id: 5, num_received: 2 }] } }], 'begun'],
+    // vendors/meta.md §4.3 does not count the id among what Meta tells of the session that was asked for.
+    ['the one session that it tells of does not repeat its id', [node(200), { body: { data: [{ num_received: 2 }] } }], 'begun'],
+    ['the session that it tells of is another', [node(200), { body: { data: [{ session_id: '6', num_received: 2 }] } }], 'ready'],
     ['there is no such session', [node(200), { body: { data: [] } }], 'ready'],
     ['the session is empty', [node(200), { body: { data: [{ session_id: '5', num_received: '0' }] } }], 'ready'],
     ['the replacement failed', [node(415)], 'failed'],

@@ -9,6 +9,7 @@ import type { Graph } from './client.ts'
 import { encodeRows } from './encode.ts'
 import { isRecord, listOf, numberOf, textOf } from './json.ts'
 import type { MetaSettings } from './manifest.ts'
+import { sessionOf } from './sessions.ts'
 
 const WINDOW_MS = 90 * 60_000
 const PEOPLE_AT_MOST = 99_999_999 // "fewer than 100 M now"
@@ -30,9 +31,7 @@ export function replaceList(graph: Graph, apiVersion: string): ReplaceList<MetaS
   async function hasArrived(ctx: Context, externalId: string, sessionId: number): Promise<boolean> {
     const query = { session_id: String(sessionId) }
     const { body } = await graph(ctx, { method: 'GET', path: `/${apiVersion}/${externalId}/sessions`, query, shown: query })
-    return listOf(body.data).some(
-      (session) => isRecord(session) && textOf(session.session_id) === String(sessionId) && (numberOf(session.num_received) ?? 0) > 0,
-    )
+    return (numberOf(sessionOf(listOf(body.data), String(sessionId))?.num_received) ?? 0) > 0
   }
 
   return {

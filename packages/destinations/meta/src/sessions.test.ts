@@ -29,7 +29,13 @@ test('a session tells its stage and its figures, which come as text; -1 is no fi
 
 test('a session that Meta does not list is none; an answer without a list is no answer', async () => {
   expect(await read([]).answer).toBeNull()
+  expect(await read([{ session_id: '6', stage: 'complete' }]).answer).toBeNull()
   await expect(read(undefined).answer).rejects.toMatchObject({ failure: { code: 'platform_bad_reply' } })
+})
+
+test('the one session that was asked for need not repeat its id (vendors/meta.md §4.3)', async () => {
+  expect(await read([{ stage: 'uploading', num_received: '3' }]).answer).toMatchObject({ stage: 'uploading', received: 3 })
+  expect(await read([{ stage: 'uploading' }, { stage: 'complete' }]).answer).toBeNull()
 })
 
 test('a batch’s session is named by its receipt', () => {

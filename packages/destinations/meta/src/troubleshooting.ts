@@ -18,7 +18,7 @@ export const troubleshooting: readonly Trouble[] = [
     title: 'Permission denied',
     text: 'The connected Meta account lacks a permission, or the terms of the ad account are not signed.',
     solution: 'Make sure that the connected person has admin access to the ad account; sign the terms at the link that the error names.',
-    codes: ['permission_denied', 'terms_not_signed', 'platform_terms_not_signed'],
+    codes: ['permission_denied', 'terms_not_signed', 'platform_terms_not_signed', 'account_inactive'],
   },
   {
     title: 'Audience not appearing in Meta Ads Manager',

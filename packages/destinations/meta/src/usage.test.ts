@@ -13,7 +13,8 @@ describe('quota headers', () => {
     }
     expect(readUsage({ 'x-business-use-case-usage': JSON.stringify(header) })).toEqual({
       usages: [
-        { quota: 'custom_audience', percent: 41 },
+        // Only entries on ads name the tier, which is one for all (vendors/meta.md §1.1).
+        { quota: 'custom_audience', percent: 41, tier: 'development_access' },
         { quota: 'ads_management', percent: 101, regainAfterMs: 120_000, tier: 'development_access' },
         { quota: 'unnamed', percent: 1 },
       ],
@@ -26,6 +27,18 @@ describe('quota headers', () => {
       readUsage({ 'x-ad-account-usage': JSON.stringify({ acc_id_util_pct: percent, reset_time_duration: 100, ads_api_access_tier: 'standard_access' }) })
     expect(read(9.67)).toEqual({ usages: [{ quota: 'api_score', percent: 9.67, tier: 'standard_access' }], regainAfterMs: undefined })
     expect(read(100).regainAfterMs).toBe(100_000)
+  })
+
+  test('the tier that the account’s score names is that of its custom audiences, too, and of nothing else', () => {
+    const { usages } = readUsage({
+      'x-business-use-case-usage': '{"5":[{"type":"custom_audience","call_count":1},{"type":"pages","call_count":1}]}',
+      'x-ad-account-usage': '{"acc_id_util_pct":1,"ads_api_access_tier":"standard_access"}',
+    })
+    expect(usages.map(({ quota, tier }) => [quota, tier])).toEqual([
+      ['custom_audience', 'standard_access'],
+      ['pages', undefined],
+      ['api_score', 'standard_access'],
+    ])
   })
 
   test('the longest wait counts', () => {

@@ -55,8 +55,14 @@ function app(headers: Headers): Usage[] {
   return values === undefined ? [] : [{ quota: 'app', percent: highest(values) }]
 }
 
+/** An account has one tier, but only what is said of ads and of the score names it (vendors/meta.md §1.1): it sizes this quota, too. */
+function withTier(usages: readonly Usage[]): Usage[] {
+  const tier = usages.find((usage) => usage.tier !== undefined)?.tier
+  return usages.map((usage) => (tier !== undefined && usage.quota === 'custom_audience' ? { tier, ...usage } : usage))
+}
+
 export function readUsage(headers: Headers): QuotaReport {
-  const usages = [...useCases(headers), ...account(headers), ...app(headers)]
+  const usages = [...withTier([...useCases(headers), ...account(headers)]), ...app(headers)]
   const waits = usages.flatMap(({ regainAfterMs }) => regainAfterMs ?? [])
   return { usages, regainAfterMs: waits.length > 0 ? Math.max(...waits) : undefined }
 }

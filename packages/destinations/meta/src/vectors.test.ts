@@ -35,14 +35,13 @@ const identifiersOf: Readonly<Record<string, (input: string) => Person['identifi
 }
 const datePart: Readonly<Record<string, (input: string) => string | null>> = { DOBY: birthYear, DOBM: birthMonth, DOBD: birthDay }
 
-/** Vendor inputs that say too little by themselves: the rule holds, but we want to know the country, or drop the extension first. */
-const national = '01(650)123-4567'
+/** The rule holds, but the extension is dropped first. */
 const withExtension = '+1-555-123-4567 ext. 123'
 
-function sent(field: string, person: Omit<Person, 'customerId'>, defaultCountry?: string): string | null {
+function sent(field: string, person: Omit<Person, 'customerId'>): string | null {
   const valueBased = field === 'LOOKALIKE_VALUE'
   const settings = MetaSettings.parse({ valueBased })
-  const { sets } = prepare({ customerId: 'c', ...person }, { identifiers: choices, settings, defaultCountry })
+  const { sets } = prepare({ customerId: 'c', ...person }, { identifiers: choices, settings })
   const key = keys.findIndex(({ name }) => name === field)
   return sets[0]?.[key] || null
 }
@@ -57,7 +56,7 @@ describe('normalisation vectors of Meta', () => {
   test.each(table)('$field $input → $normalized', ({ field, input, normalized, sha256: digest, hash }) => {
     const person =
       field === 'LOOKALIKE_VALUE' ? { identifiers: { email: 'a@example.com' }, value: Number(input) } : { identifiers: identifiersOf[field]?.(input) ?? {} }
-    expect(sent(field, person, input === national ? 'US' : undefined)).toBe(hash === false ? normalized : digest)
+    expect(sent(field, person)).toBe(hash === false ? normalized : digest)
   })
 
   test.each(vectors.filter(({ field }) => field in datePart))('$field $input → $normalized', ({ field, input, normalized, sha256: digest }) => {
@@ -70,10 +69,5 @@ describe('normalisation vectors of Meta', () => {
     const vector = vectors.find(({ input }) => input === withExtension)
     expect(digitsOf(withExtension)).toBe(vector?.normalized)
     expect(sent('PHONE', { identifiers: { phone: withExtension } })).toBe(sha256('15551234567'))
-  })
-
-  test('a number with a leading zero is national: without a country it is left out, never guessed', () => {
-    expect(digitsOf(national)).toBe('16501234567')
-    expect(sent('PHONE', { identifiers: { phone: national } })).toBeNull()
   })
 })

@@ -5,10 +5,15 @@ export const connections = {
   destination_unknown: entry(422, 'No such destination', 'Use one of the ids that GET /v1/destinations lists.'),
   account_unknown: entry(422, 'No such account', 'Use the id of an account that GET /v1/accounts lists.'),
   account_not_selected: entry(409, 'The account is not selected for use', 'Select it with PUT /v1/connections/{id}/accounts.'),
+  account_inactive: entry(
+    409,
+    'The platform has closed or disabled the account',
+    'Have the platform open it again and check the connection, or export to another account.',
+  ),
   terms_not_signed: entry(
     409,
     'The platform’s terms are not signed',
-    'Sign them at the link in the detail with the account’s owner, then check the connection again.',
+    'Sign them at the link given here with the account’s owner, then check the connection again.',
   ),
   platform_terms_not_signed: entry(
     409,

@@ -97,7 +97,7 @@ export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
  * looked made the run due, and this would undo it: it is due at once, and whoever claims it next sees the wish (C15).
  */
 export function wait(job: Job, run: RunRow, askedMs: number | null, reason: StatusReason): Promise<void> {
-  const throttled = reason.code === 'platform_throttled'
+  const throttled = reason.code === 'platform_throttled' || reason.code === 'platform_blocked'
   return job.lease.fenced(run.no, async (tx, { cancel, pause, remove }) => {
     await storeCalls(tx, job, run.no)
     const wished = (cancel && !run.cancelRequestedAt) || (pause && !job.wished.pause) || (remove && !job.wished.remove)

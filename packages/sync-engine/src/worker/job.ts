@@ -269,8 +269,13 @@ export async function meet(job: Speaker, grant: Grant, failure: Failure, attempt
     }
     case 'busy':
       throw new RunWaits(failure.retryAfterMs ?? BUSY_MS, reason)
-    case 'blocked':
-      throw new RunWaits(failure.retryAfterMs ?? BLOCKED_MS, reason)
+    case 'blocked': {
+      // The account is, not the audience: calling on from any other would lengthen it.
+      const forMs = failure.retryAfterMs ?? BLOCKED_MS
+      const definition = engine.destination.manifest.quotas.find(({ scope }) => scope === 'account')
+      if (definition) await engine.db.tx((tx) => block(tx, definition, callerOf(job), forMs))
+      throw new RunWaits(forMs, reason)
+    }
     case 'auth':
       // Tokens rotate: connections may have a newer one than we remember.
       engine.grants.forget()
