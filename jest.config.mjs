@@ -26,7 +26,8 @@ export default {
       globalTeardown: '<rootDir>/packages/testing/src/global-teardown.ts',
     },
   ],
-  testTimeout: 30_000,
+  // Longer than any one wait of a test (`until`), so that a red one says what it waited for.
+  testTimeout: 90_000,
   maxWorkers: 2,
   // A worker has nothing left to do within a millisecond, but giving back the heap of dozens of files takes its process more than
   // jest's half second. One that left something open is still named, only later.

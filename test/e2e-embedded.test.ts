@@ -4,7 +4,7 @@ import { engineTruth } from './e2e/engine-truth.ts'
 import { mainJob } from './e2e/main-job.ts'
 import { installation } from './e2e/stage.ts'
 
-jest.setTimeout(120_000)
+jest.setTimeout(300_000)
 
 describe('on the embedded bus', () => {
   const stage = installation('embedded')

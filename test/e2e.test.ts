@@ -29,7 +29,7 @@ import { trace } from './e2e/trace.ts'
 import { trouble } from './e2e/trouble.ts'
 import { webhooks } from './e2e/webhooks.ts'
 
-jest.setTimeout(120_000) // patience with a busy machine: tests wait on conditions
+jest.setTimeout(300_000) // patience with a busy machine: tests wait on conditions, each for a minute at most, and a few of them one after another
 
 describe('on Kafka', () => {
   const stage = installation('kafka')

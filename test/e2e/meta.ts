@@ -1,4 +1,5 @@
 /** What is Meta's own, from the user's wish to what the platform was told: values, limited data use, accounts, adoption, changes, limits. */
+import { isDeepStrictEqual } from 'node:util'
 import {
   connectMeta,
   createAudience,
@@ -23,12 +24,16 @@ const CONSENT = { adUserData: 'granted', adPersonalization: 'granted' }
 const LIMIT = 500
 
 export function meta(stage: Stage): void {
-  /** Rows that the platform took since, as objects by key, in the order of the e-mail addresses given. */
+  /**
+   * Rows that the platform took since, as objects by key, in the order of the e-mail addresses given. What is said once more in the same
+   * words counts once: the last word about a replacement is (SYNC.md C4), by a run of its own, before somebody looks here or after.
+   */
   const sent = async (externalId: string, emails: readonly string[], from = 0): Promise<Json[]> => {
     const rows = (await uploads(stage.system.twin, externalId, from)).flatMap(({ schema, data }) =>
       data.map((row): Json => Object.fromEntries(schema.map((key, i) => [key, row[i]]))),
     )
-    return emails.map((email) => rows.filter(({ EMAIL }) => EMAIL === sha256(email)))
+    const told = rows.filter((row, i) => rows.findIndex((other) => isDeepStrictEqual(other, row)) === i)
+    return emails.map((email) => told.filter(({ EMAIL }) => EMAIL === sha256(email)))
   }
   const externalIdOf = async (client: Json, id: string): Promise<string> => (await client.get(`/v1/audiences/${id}`)).externalId
   /** What Meta was told when the audience was made. */

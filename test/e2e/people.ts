@@ -72,3 +72,12 @@ export async function uploads(twin: Twin, externalId: string, from = 0): Promise
 }
 
 export const lastSeq = async (twin: Twin): Promise<number> => (await twin.journal()).at(-1)?.seq ?? 0
+
+/**
+ * Calls since, but for those about an audience that is there already: those are of other tests, whose last words are said again, and whose
+ * audiences are looked after, whenever that is due.
+ */
+export async function callsForNewAudiences(twin: Twin, seq: number): Promise<JournalEntry[]> {
+  const there = new Set((await twin.state()).audiences.map(({ id }) => id))
+  return (await twin.journal(seq)).filter(({ path }) => !there.has(path.split(/[/?]/)[2] ?? ''))
+}

@@ -32,7 +32,8 @@ export function replacement(stage: Stage): void {
         // Its first call takes a while: time for somebody who is in it to opt out.
         await twin.fault({ match: { path, body: '"batch_seq":1' }, kind: 'slow_body', delayMs: 2_500 })
         const { id } = await refresh(client, made.id, 'full')
-        await until('the list is being said', async () => (await client.get(`/v1/runs/${id}`)).counts.planned > 0)
+        // Not when it is planned: whoever opts out before the call leaves is not in it.
+        await until('the first call has arrived', async () => (await twin.journal(seq)).some((call) => call.path.includes(path)), { timeoutMs: 60_000 })
         await ingest(client, [optedOut(person(CHANGED))])
         const since = async () => (await twin.journal(seq)).filter(({ method }) => method !== 'GET')
         await until('the opt-out has gone to the whole account', async () => (await since()).some((call) => call.path.includes('usersofanyaudience')), {

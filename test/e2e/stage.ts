@@ -24,7 +24,7 @@ export interface Stage {
 }
 
 const START_MS = 180_000 // eight processes on a machine that runs other tests beside
-const STOP_MS = 60_000
+const STOP_MS = 120_000 // the gateway first, then all others at once, each within what `conductor-process` gives it
 
 export function installation(bus: 'kafka' | 'embedded', env: SystemOptions['env'] = {}): Stage {
   let running: System | undefined

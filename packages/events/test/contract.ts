@@ -12,10 +12,12 @@ import { letterHeader, openLetter } from '../src/dead-letters.ts'
 import { publish } from '../src/outbox.ts'
 import { redrive } from '../src/redrive.ts'
 import { type InRecord, type OutRecord, SLICE_RECORDS } from '../src/transport.ts'
-import { allOf, countEffects, effectConsumer, effects, keysNamed, say, TENANTS, tenantOf, topic, untilEffects, upTo } from './effects.ts'
+import { allOf, countEffects, EFFECTS_MS, effectConsumer, effects, keysNamed, say, TENANTS, tenantOf, topic, untilEffects, upTo } from './effects.ts'
 import { log, type MakeRig, type Rig, type RigOptions, STALL_MS } from './rig.ts'
 
-const TEST_MS = 90_000 // brokers, processes and the deaths of group members, on a busy machine
+const TEST_MS = 150_000 // brokers, processes and the deaths of group members, on a busy machine
+
+const LATE_MS = 5_000 // how late a busy machine may be with what a timer ends in time; the handler would hang for ever
 
 /** A record as another team's service would send it. */
 function record(n: number, key: string, over: { id?: string; value?: Buffer; headers?: Record<string, string> } = {}): OutRecord {
@@ -120,7 +122,7 @@ export function contract(makeRig: MakeRig): void {
       record(0, 'beh_1', { id: 'theirs-5', headers: { [header.type]: 'another.type' } }),
     ]
     await relaying.send([record(1, 'beh_1'), ...bad.slice(0, 2), record(2, 'beh_1'), ...bad.slice(2), record(3, 'beh_1')])
-    await until('the good ones', async () => (await effects(database)).beh_1?.length === 3, { timeoutMs: 5_000 })
+    await until('the good ones', async () => (await effects(database)).beh_1?.length === 3, { timeoutMs: EFFECTS_MS })
     expect(await effects(database)).toEqual({ beh_1: [1, 2, 3] })
     const letters: InRecord[] = []
     await until('the dead letters', async () => {
@@ -270,7 +272,7 @@ export function contract(makeRig: MakeRig): void {
     await started.promise
     const began = performance.now()
     await subscription.stop()
-    expect(performance.now() - began).toBeLessThan(10_000)
+    expect(performance.now() - began).toBeLessThan(10_000 + LATE_MS)
   })
 
   test('a handler that hangs loses its call at the deadline; others go on, and it is called again', async () => {
@@ -308,7 +310,7 @@ export function contract(makeRig: MakeRig): void {
     await say(publisher, keys, 11, 12)
     await untilEffects(database, 72)
     expect(await effects(database)).toEqual(allOf(keys, 12))
-    await until('health', () => subscription.healthy().ok && relaying.healthy().ok, { timeoutMs: 20_000 })
+    await until('health', () => subscription.healthy().ok && relaying.healthy().ok, { timeoutMs: EFFECTS_MS })
   })
 
   test('a consumer whose carrier stands still is noticed and heals', async () => {
@@ -322,11 +324,11 @@ export function contract(makeRig: MakeRig): void {
     await relaying.send([record(1, 'beh_1')])
     await until('the first effect', async () => (await countEffects(database)) === 1)
     const { thaw } = await freeze()
-    await until('it is noticed', () => stalled.includes('audiences.effects'), { timeoutMs: STALL_MS * 4 })
+    await until('it is noticed', () => stalled.includes('audiences.effects'), { timeoutMs: STALL_MS * 15 })
     expect(subscription.healthy().ok).toBe(false)
     thaw()
     await relaying.send([record(2, 'beh_1')])
-    await until('it heals', async () => (await countEffects(database)) === 2, { timeoutMs: 40_000 })
+    await until('it heals', async () => (await countEffects(database)) === 2, { timeoutMs: EFFECTS_MS })
     await until('health', () => subscription.healthy().ok)
   })
 }

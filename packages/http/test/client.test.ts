@@ -6,6 +6,8 @@ import { type GuardedClient, guardedClient } from '../src/client.ts'
 import type { HttpFailure } from '../src/failure.ts'
 import { type Misbehaving, misbehaving } from './misbehaving.ts'
 
+const TOTAL_MS = 1_500 // long enough for the request to have left, however busy the machine
+
 const stops: (() => unknown)[] = []
 afterEach(async () => {
   for (const stop of stops.splice(0).toReversed()) await stop()
@@ -133,7 +135,7 @@ describe('without an answer it says whether the request can have been done', () 
 
   test('hanging: unknown at the total deadline, and the connection is gone', async () => {
     const { client, server } = await against({ '/hang': () => {} })
-    expect(await failure(client.request({ ...get, path: '/hang', timeoutMs: 100 }))).toEqual({ name: 'HttpFailure', phase: 'sent', code: 'ETIMEDOUT' })
+    expect(await failure(client.request({ ...get, path: '/hang', timeoutMs: TOTAL_MS }))).toEqual({ name: 'HttpFailure', phase: 'sent', code: 'ETIMEDOUT' })
     await until('the connection is closed', () => server.open() === 0)
   })
 
@@ -144,7 +146,7 @@ describe('without an answer it says whether the request can have been done', () 
         response.once('close', () => clearInterval(timer))
       },
     })
-    expect(await failure(client.request({ ...get, path: '/slow', timeoutMs: 200 }))).toMatchObject({ phase: 'sent', code: 'ETIMEDOUT' })
+    expect(await failure(client.request({ ...get, path: '/slow', timeoutMs: TOTAL_MS }))).toMatchObject({ phase: 'sent', code: 'ETIMEDOUT' })
     await until('the connection is closed', () => server.open() === 0)
   })
 

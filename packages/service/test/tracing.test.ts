@@ -89,6 +89,6 @@ describe('spans', () => {
   test('that nobody collects do not hold up the end', async () => {
     const { code, stopMs } = await run({ STORED_TRACEPARENT: STORED, OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' })
     expect(code).toBe(0)
-    expect(stopMs).toBeLessThan(5_000)
+    expect(stopMs).toBeLessThan(8_000) // two seconds and what a busy machine adds; the exporter itself would try for ten
   })
 })

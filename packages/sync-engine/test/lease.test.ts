@@ -78,7 +78,7 @@ test('what a fenced-off transaction had begun to write is rolled back', async ()
 
 test('a lease is renewed while work goes on, for longer than it lasts', async () => {
   await world.request()
-  await take('worker', { leaseMs: 300 })
+  await take('worker', { leaseMs: 2_000 }) // renewed at every third of it: a worker that stands still for longer loses it, as it should
   const [begun] = await world.database.admin<{ at: Date }>('SELECT lease_until AS at FROM sync.audience')
   // Beyond the end of the first lease, on the database's clock.
   await world.database.admin(`SELECT pg_sleep_until($1::timestamptz + interval '200 milliseconds')`, [begun?.at])

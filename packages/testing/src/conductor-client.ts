@@ -60,11 +60,15 @@ export function clientOf(url: string, key: string): Client {
   }
 }
 
-/** A tenant of one's own, with all scopes and no limits that a test could meet. */
+const KNOWN_MS = 60_000 // a new consumer group's first message takes a second, on a busy machine some ten
+
+/** A tenant of one's own, with all scopes and no limits that a test could meet, known to whoever hears of it by an event. */
 export async function newTenant(url: string, adminKey: string, slug: string): Promise<{ client: Client; id: string; key: string }> {
   const limits = { read: 10_000, write: 10_000, bulk: 10_000, importBytes: 10_000_000_000, streams: 1_000 }
   const { id, key } = await clientOf(url, adminKey).post('/v1/tenants', { slug, name: slug, limits })
-  return { client: clientOf(url, key), id, key }
+  const client = clientOf(url, key)
+  await until('the new tenant to be known', async () => (await client.ask('GET', '/v1/behaviors?limit=1')).status === 200, { timeoutMs: KNOWN_MS })
+  return { client, id, key }
 }
 
 export interface ConnectedMeta {

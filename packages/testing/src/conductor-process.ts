@@ -7,7 +7,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs'
 import { until } from './until.ts'
 
 const READY_MS = 150_000 // a consumer that is killed twice in a row leaves the broker waiting for both sessions, 30 s each, and for a leader that is dead
-const STOP_MS = 10_000 // what a service promises; then it is killed
+const STOP_MS = 35_000 // a service ends itself after 30 s and says so by its exit code; then it is killed
 
 export interface ProcessPlan {
   readonly name: string

@@ -1,5 +1,7 @@
+const PATIENCE_MS = 30_000 // what takes seconds on an idle machine, on one that is five times slower
+
 /** Waits on a condition, never on time: polls until `check` answers something true, or fails naming what it waited for. */
-export async function until<T>(what: string, check: () => T | Promise<T>, { timeoutMs = 15_000, everyMs = 25 } = {}): Promise<NonNullable<T>> {
+export async function until<T>(what: string, check: () => T | Promise<T>, { timeoutMs = PATIENCE_MS, everyMs = 25 } = {}): Promise<NonNullable<T>> {
   const deadline = performance.now() + timeoutMs
   let last: unknown
   for (;;) {

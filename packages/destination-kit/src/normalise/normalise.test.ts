@@ -55,7 +55,7 @@ describe('e-mail', () => {
     const started = performance.now()
     email(`${'a-'.repeat(50_000)}@${'a-'.repeat(50_000)}`)
     email(`a@${'a-'.repeat(120)}`)
-    expect(performance.now() - started).toBeLessThan(1_000)
+    expect(performance.now() - started).toBeLessThan(5_000) // milliseconds; quadratic, it would take minutes
   })
   test('normalising twice changes nothing', () => {
     fc.assert(

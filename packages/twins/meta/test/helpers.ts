@@ -10,9 +10,9 @@ export const ONLY_LOOK = 'act_1000000000000003'
 export const CLOSED = 'act_1000000000000004'
 
 export const hash = (text: string) => createHash('sha256').update(text).digest('hex')
-/** Waits for a condition, turn by turn of the event loop. @throws after two seconds */
+/** Waits for a condition, turn by turn of the event loop. @throws after half a minute */
 export const until = async (holds: () => boolean): Promise<void> => {
-  for (const end = Date.now() + 2_000; !holds(); ) {
+  for (const end = Date.now() + 30_000; !holds(); ) {
     if (Date.now() > end) throw new Error('it never came to hold')
     await new Promise(setImmediate)
   }
