@@ -55,6 +55,23 @@ describe('a refusal', () => {
     expect(world.far()).toEqual(emails(...upTo(8)))
   })
 
+  test.each(['POST', 'DELETE'])('C20: of every row of a call leaves nothing to be applied, by name or only counted: the run has ended (%s)', async (method) => {
+    await start({ minimumSize: 1 }, ...upTo(8))
+    if (method === 'DELETE') {
+      await world.sync()
+      for (const no of [1, 2, 3]) world.behavior.leave(no)
+    }
+    const match = { path: '/users', method }
+    world.twin.fault({ kind: 'reject_rows', match, rows: 8 })
+    const named = await world.run(await world.submit())
+    expect(named).toMatchObject({ status: 'completed_with_rejections', counts: { accepted: 0, rejected: named.counts.planned, unknown: 0 } })
+    expect(await world.audience()).toMatchObject({ status: 'active' })
+    world.twin.fault({ kind: 'partial', match, rows: 8 })
+    const counted = await world.run(await world.submit())
+    expect(counted).toMatchObject({ status: 'completed_with_rejections', counts: { accepted: 0, rejected: 0, unknown: named.counts.planned } })
+    expect(await world.audience()).toMatchObject({ status: 'active' })
+  })
+
   test('of the platform’s limit is a state with a time, and costs no attempt', async () => {
     await start({}, 1)
     world.twin.fault({ kind: 'throttle', match: { path: '/users', method: 'POST' }, times: 1 })

@@ -140,8 +140,10 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     const lost = (...of: string[]) =>
       people.filter((person) => of.includes(person.kind) && (refused.has(person.customerNo) || halves.has(person.customerNo))).length
     // A repetition that was needless has no effect that the platform could show: nothing waits for it (C4).
-    // A former audience is not watched either: it is told twice.
-    const applied = applies === 'answer' || row.repeat || job.former === true
+    // A former audience is not watched either: it is told twice. Where every row was refused there is nothing that could show (C20).
+    const refusedRows = accepted.rejections.length + accepted.unnamedRejections
+    const effectless = row.manner !== 'replace' && refusedRows > 0 && refusedRows >= byRow.length
+    const applied = applies === 'answer' || row.repeat || job.former === true || effectless
     // Sent more than once, the first sending may be the one that had the effect: the platform's clock is set back to it (C20).
     await tx.query(
       `UPDATE batch SET state = $2, accepted_at = now(), platform_accepted_at = $3::timestamptz - CASE WHEN attempts > 1 THEN now() - sent_at ELSE interval '0' END, applied_at = CASE WHEN $2 = 'applied' THEN now() END, receipt = $4,
@@ -168,7 +170,7 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     if (row.operation === 'add' && !keepsOrder && applies !== 'answer')
       await leaveAddedToSayAgain(tx, job.scope, () => people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })))
     if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, customers, taken)
-    if (applied && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
+    if (applied && !effectless && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
     // What a repetition did is not seen: whoever it removed is forgotten when it can have no effect any more.
     if (applied && row.operation === 'remove' && !(row.repeat && applies === 'settle')) await forgetRemoved(tx, row.audienceNo, [row.no])
     if (!applied) await tx.query(`UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1`, [job.audience.no])
