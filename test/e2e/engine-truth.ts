@@ -70,7 +70,12 @@ export function engineTruth(stage: Stage): void {
       const lines = await client.ask('GET', path, undefined, { headers: { accept: NDJSON } })
       expect(lines.headers.get('content-type')).toContain(NDJSON)
       expect(linesOf(lines.body).map(({ customerId }) => customerId)).toEqual(data.map(({ customerId }: Json) => customerId))
-      expect(await explain(data[0].customerId)).toMatchObject({ state: 'rejected', reason: { code: 'platform_rejected_row' }, runId: run.id })
+      expect(await explain(data[0].customerId)).toMatchObject({
+        state: 'rejected',
+        reason: { code: 'platform_rejected_row' },
+        runId: run.id,
+        next: 'add',
+      })
 
       const retried = await waitRun(client, (await client.post(`/v1/runs/${run.id}/retry-rejected`)).id)
       expect(retried).toMatchObject({ trigger: 'retry', status: 'completed', counts: { planned: REFUSED, accepted: REFUSED, rejected: 0 } })
@@ -80,7 +85,7 @@ export function engineTruth(stage: Stage): void {
 
     test('1 Three-stage truth: refusals that the platform counts without naming make as many people unknown, never accepted', async () => {
       const { twin } = stage.system
-      const { client, audienceId, behavior, uploads } = await filled(stage, 'partial', SIZE)
+      const { client, audienceId, behavior, uploads, explain } = await filled(stage, 'partial', SIZE)
       await ingest(client, people(SIZE, SIZE + 10).map(customer))
       await members(client, behavior, people(SIZE, SIZE + 10).map(joins))
       await twin.fault({ match: { ...uploads, method: 'POST' }, kind: 'partial', rows: 4 })
@@ -88,6 +93,7 @@ export function engineTruth(stage: Stage): void {
       addUp(run)
       expect(run).toMatchObject({ status: 'completed_with_rejections', counts: { planned: 10, accepted: 6, added: 6, applied: 6, unknown: 4, rejected: 0 } })
       expect((await client.get(`/v1/runs/${run.id}/rejections`)).data).toEqual([]) // nobody knows who
+      expect(await explain(person(SIZE).customerId)).toMatchObject({ state: 'unknown', operation: 'add', runId: run.id })
     })
   })
 }

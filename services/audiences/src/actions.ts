@@ -37,18 +37,24 @@ export async function refresh(tx: Tx, audienceId: string, mode: Mode): Promise<R
   return readRun(tx, no)
 }
 
-/** Whoever the platform refused in that run is tried again, in a new run or the one that is queued (SYNC.md C3). */
+/**
+ * Whoever the platform refused in that run is tried again, in a new run or the one that is queued (SYNC.md C3). Not whoever a later call has
+ * named since: a call that changes nothing is never shown as applied, and its run would wait for that (C20).
+ */
 export async function retryRejected(tx: Tx, publicRunId: string): Promise<RunRow> {
   const { no: runNo, audienceNo } = await findRun(tx, publicRunId)
   const row = await readAudience(tx, audienceNo)
   await refuseUnlessReady(tx, row)
   const { rowCount } = await tx.query(
     `INSERT INTO todo (customer_no, audience_no, tenant_no, destination_no, reason, run_no)
-     SELECT DISTINCT customer_no, audience_no, tenant_no, destination_no, 'rejected', run_no FROM rejection WHERE run_no = $1 ORDER BY customer_no
+     SELECT DISTINCT r.customer_no, r.audience_no, r.tenant_no, r.destination_no, 'rejected', r.run_no FROM rejection r
+     LEFT JOIN todo t ON t.audience_no = r.audience_no AND t.customer_no = r.customer_no
+     LEFT JOIN ledger l ON l.audience_no = r.audience_no AND l.customer_no = r.customer_no AND l.generation = $2
+     WHERE r.run_no = $1 AND (t.customer_no IS NOT NULL OR coalesce(greatest(l.add_batch, l.remove_batch) <= r.batch_no, true)) ORDER BY 1
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET attempts = 0, not_before = now()`,
-    [runNo],
+    [runNo, row.generation],
   )
-  if (rowCount === 0) throw new AppError('conflict', 'Nobody was refused in this run.')
+  if (rowCount === 0) throw new AppError('conflict', 'Nobody was refused in this run who has not been sent again since.')
   const { no } = await requestRun(tx, { audience: row, trigger: 'retry', traceparent: traceparent() })
   return readRun(tx, no)
 }

@@ -10,10 +10,12 @@ import type { Explanation } from '@audience-sync/contracts/rest/audiences'
 import { fieldNames, groupOfField, type Transformation } from '@audience-sync/contracts/transformations'
 import type { Tx } from '@audience-sync/db/database'
 import type { Manifest } from '@audience-sync/destination-kit/manifest-contract'
-import { choiceOf, type Decision, decide } from '@audience-sync/sync-engine/pure/diff'
+import { choiceOf, type Decision } from '@audience-sync/sync-engine/pure/diff'
 import { lookUp, readExceptions } from '@audience-sync/sync-engine/store/ledger'
 import type { AudienceRow } from '@audience-sync/sync-engine/store/rows'
+import { about } from '@audience-sync/sync-engine/worker/decisions'
 import type { z } from 'zod'
+import { countedAsAdded } from './plan/look.ts'
 import { removalsOf } from './proof.ts'
 import { wordsOf } from './reasons.ts'
 
@@ -26,6 +28,8 @@ interface Told {
   readonly batch_id: string
   readonly run_id: string
   readonly receipt: Record<string, unknown> | null
+  /** The platform refused some of its rows and did not say which. */
+  readonly doubted: boolean
 }
 
 interface Refusal {
@@ -47,7 +51,9 @@ export async function explain(tx: Tx, audience: AudienceRow, manifest: Manifest,
   const refused = refusal !== undefined && (!told || told.state === 'rejected' || refusal.batch_no === told.no)
   const found = await lookUp(tx, audience.no, audience.generation, [no], await readExceptions(tx, audience.no))
   const versions = { configVersion: audience.configVersion, normaliser: manifest.normaliserVersion }
-  const decision = decide(row, found.known.get(no), found.forced.has(no), choice, versions)
+  const scope = { audienceNo: audience.no, tenantNo: audience.tenantNo, destinationNo: audience.destinationNo, generation: audience.generation }
+  const decided = about({ choice, versions }, no, row, found.known.get(no), found.forced.has(no))
+  const [{ decision } = decided] = await countedAsAdded(tx, { scope, choice }, [decided])
   const fields = { ...known.fields }
   for (const field of known.withheld[purpose] ?? []) if (fields[field] === null) fields[field] = 'identifier_shared'
   const identifiers = Object.fromEntries(choices.map((one) => [one, becameOf(fields, one)]))
@@ -100,11 +106,11 @@ function nextOf({ kind }: Decision, keptBack: string | null): Answer['next'] {
  */
 async function lastTold(tx: Tx, { no, generation }: AudienceRow, customerNo: number): Promise<Told | undefined> {
   const { rows } = await tx.query<Told>(
-    `SELECT b.no, CASE WHEN b.no = l.add_batch THEN 'add' ELSE 'remove' END AS operation, b.state, b.id AS batch_id, r.id AS run_id, b.receipt
+    `SELECT b.no, CASE WHEN b.no = l.add_batch THEN 'add' ELSE 'remove' END AS operation, b.state, b.id AS batch_id, r.id AS run_id, b.receipt, b.unnamed_rejections > 0 AS doubted
      FROM ledger l JOIN batch b ON b.no IN (l.add_batch, l.remove_batch) JOIN run r ON r.no = b.run_no
      WHERE l.audience_no = $1 AND l.customer_no = $2 AND l.generation = $3 AND b.state NOT IN ('failed', 'cancelled', 'dissolved')
      UNION ALL
-     SELECT b.no, 'remove', b.state, b.id, r.id, b.receipt FROM removed_member g JOIN batch b ON b.no = g.batch_no JOIN run r ON r.no = b.run_no
+     SELECT b.no, 'remove', b.state, b.id, r.id, b.receipt, b.unnamed_rejections > 0 FROM removed_member g JOIN batch b ON b.no = g.batch_no JOIN run r ON r.no = b.run_no
      WHERE g.audience_no = $1 AND g.customer_no = $2 AND b.generation = $3
      ORDER BY no DESC LIMIT 1`,
     [no, customerNo, generation],
@@ -120,8 +126,9 @@ async function lastRefusal(tx: Tx, audienceNo: number, customerNo: number): Prom
   return rows[0]
 }
 
-/** A batch's state is that of the people it names. */
-function stateOf({ operation, state }: Told): Answer['state'] {
+/** A batch's state is that of the people it names; of one that was refused to some without a name, nobody's is known (SYNC.md C24). */
+function stateOf({ operation, state, doubted }: Told): Answer['state'] {
+  if (doubted && (state === 'accepted' || state === 'applied')) return 'unknown'
   switch (state) {
     case 'planned':
     case 'sending':

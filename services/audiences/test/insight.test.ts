@@ -211,6 +211,10 @@ describe('one run and one person', () => {
     expect(await person('c_1')).toMatchObject({ state: 'applied', next: 'replace' })
     rig.world.explained.set(1, { fields: { email: null, phone: null }, withheld: { ads: ['phone'] } })
     expect((await person('c_1')).identifiers).toMatchObject({ email: { kept: true }, phone: { kept: false, code: 'identifier_shared' } })
+    // C24: the platform refused some of its rows without a name: nobody knows of whom.
+    await rig.database.admin('UPDATE sync.batch SET unnamed_rejections = 1')
+    expect(await person('c_1')).toMatchObject({ state: 'unknown', operation: 'add' })
+    await rig.database.admin('UPDATE sync.batch SET unnamed_rejections = 0')
     rig.world.rows.set(1, [1, 0, purposeBit('ads'), all, pieces])
     expect(await person('c_1')).toMatchObject({ membership: { member: false }, state: 'applied', next: 'remove' })
     expect(await rig.call('GET', `/v1/audiences/${id}/members/nobody`)).toMatchObject({ status: 404, body: { code: 'customer_unknown' } })

@@ -54,7 +54,7 @@ export async function look(parts: LookParts, audience: AudienceRow): Promise<Loo
 }
 
 /** Whoever was refused by name and never taken is new to the platform when the same is said again: the run counts them so (C1). */
-async function countedAsAdded(tx: Tx, { scope, choice }: Deciding, people: readonly Decided[]): Promise<readonly Decided[]> {
+export async function countedAsAdded(tx: Tx, { scope, choice }: Pick<Deciding, 'scope' | 'choice'>, people: readonly Decided[]): Promise<readonly Decided[]> {
   const again = people.filter(
     ({ decision, forced, known, row }) =>
       decision.kind === 'replace' && forced && known && row && known.fingerprint === fingerprintOf(row[3], row[4], choice.watched),
