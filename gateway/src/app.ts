@@ -11,7 +11,7 @@ import { PlatformHealth } from '@audience-sync/contracts/rest/gateway'
 import type { Database } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
-import { serviceClient } from '@audience-sync/service/client'
+import { type ServiceClient, serviceClient } from '@audience-sync/service/client'
 import { closeConnections } from '@audience-sync/service/closing'
 import { acceptJson } from '@audience-sync/service/json-body'
 import { describeRoutes } from '@audience-sync/service/openapi'
@@ -35,6 +35,7 @@ import { auditTarget } from './path.ts'
 import { auditRoutes } from './rest/audit.ts'
 import { docs } from './rest/docs.ts'
 import { keyRoutes } from './rest/keys.ts'
+import { proofRoutes } from './rest/proofs.ts'
 import { status } from './rest/status.ts'
 import { tenantRoutes } from './rest/tenants.ts'
 import type { ServiceName } from './routes.ts'
@@ -79,6 +80,7 @@ export interface GatewayAppOptions {
   readonly log: Logger
   readonly db: Database
   readonly tokens: ServiceTokens
+  readonly behaviorExport: ServiceClient
   readonly authenticator: Authenticator
   readonly limits: Limiter
   readonly audit: AuditLog
@@ -92,7 +94,7 @@ export interface GatewayAppOptions {
 }
 
 export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyInstance> {
-  const { log, db, tokens, authenticator, limits, audit, keyMode, urls, schedulerUrl, corsOrigins = [], trustedProxies = 0, timeouts } = options
+  const { log, db, tokens, behaviorExport, authenticator, limits, audit, keyMode, urls, schedulerUrl, corsOrigins = [], trustedProxies = 0, timeouts } = options
   const app: App = fastify({
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
@@ -130,6 +132,7 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
   keyRoutes(app, { db, mode: keyMode, onChanged: authenticator.forgetKey })
   tenantRoutes(app, { db, mode: keyMode, onChanged: authenticator.forgetTenant })
   auditRoutes(app, { db, audit })
+  proofRoutes(app, { db, tokens, behaviorExport, audit })
   await docs(plain, openApiDocument({ urls, tokens, log, own: () => plain.swagger() as unknown as OpenApi }))
   await plain.register(async (scope) => forward(scope, { urls, credentials: serviceCredentials(tokens), audit, limits, timeouts }))
   return plain

@@ -25,7 +25,7 @@ export interface AuditRow extends AuditEvent {
 }
 
 /** Where a chain stands. */
-type Link = Pick<AuditRow, 'seq' | 'hash'>
+export type Link = Pick<AuditRow, 'seq' | 'hash'>
 
 /** What the first row of a chain follows. */
 export const GENESIS = Buffer.alloc(32)
@@ -41,11 +41,17 @@ export function chain(tenantId: string, last: Link, events: readonly AuditEvent[
   })
 }
 
+/** What is wrong with a row that should follow `last`: rows between them are missing, or one of the two is not what was written. */
+export function faultOf(tenantId: string, row: AuditRow, last: Link): 'missing' | 'altered' | undefined {
+  if (row.seq !== last.seq + 1) return 'missing'
+  return row.previousHash.equals(last.hash) && hashOf(tenantId, row).equals(row.hash) ? undefined : 'altered'
+}
+
 /** The sequence number of the first row that is not what was written, or undefined. `rows` in order, from `after` on. */
 export function firstBroken(tenantId: string, rows: readonly AuditRow[], after: Link = { seq: 0, hash: GENESIS }): number | undefined {
   let last = after
   for (const row of rows) {
-    if (row.seq !== last.seq + 1 || !row.previousHash.equals(last.hash) || !hashOf(tenantId, row).equals(row.hash)) return row.seq
+    if (faultOf(tenantId, row, last)) return row.seq
     last = row
   }
   return undefined

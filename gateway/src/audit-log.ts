@@ -31,9 +31,14 @@ export interface AuditLog {
   stop(): Promise<void>
 }
 
+/** Until `tx` ends, nobody else appends to the tenant's chain. */
+export async function lockChain(tx: Tx, tenantId: string): Promise<void> {
+  await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('audit_log ' || $1, 0))`, [tenantId])
+}
+
 /** Appends to the tenant's chain within `tx`, whose tenant it must be. Chains of one tenant are written one after another. */
 export async function append(tx: Tx, tenantId: string, events: readonly AuditEvent[]): Promise<void> {
-  await tx.query(`SELECT pg_advisory_xact_lock(hashtextextended('audit_log ' || $1, 0))`, [tenantId])
+  await lockChain(tx, tenantId)
   const { rows } = await tx.query<{ seq: number; hash: Buffer }>('SELECT seq, hash FROM audit_log WHERE tenant_id = $1 ORDER BY seq DESC LIMIT 1', [tenantId])
   const added = chain(tenantId, rows[0] ?? { seq: 0, hash: GENESIS }, events)
   const columns = (of: (row: AuditRow) => unknown) => added.map(of)

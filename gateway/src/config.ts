@@ -29,6 +29,9 @@ export const gatewayConfig = z.object({
   LIMIT_BULK: zRate(DEFAULT_LIMITS.bulk, 'bulk requests a second, per tenant and pod'),
   LIMIT_IMPORT_BYTES: zRate(DEFAULT_LIMITS.importBytes, 'bytes a second of bulk bodies, per tenant and pod; faster ones are slowed down'),
   LIMIT_STREAMS: zRate(DEFAULT_LIMITS.streams, 'open event streams, per tenant and pod'),
+  PROOF_CHAIN_MS: zInteger({ min: 10, max: 600_000, fallback: 5_000 }).describe(
+    'how often proofs are looked for that the audit log does not name yet, in milliseconds',
+  ),
   LIMIT_LOGIN_FAILURES: zRate(10, 'failed logins a minute, per address'),
   DEMO_LIMIT_FACTOR: zInteger({ min: 1, max: 1_000_000, fallback: 100 }).describe('how much more the tenant demo may'),
 })

@@ -1,6 +1,8 @@
 /** The gateway as a running thing: its database, its memory of limits and logins, its server. */
 import { openDatabase } from '@audience-sync/db/database'
+import { serviceClient } from '@audience-sync/service/client'
 import { startIdempotencySweep } from '@audience-sync/service/idempotency'
+import { startLoop } from '@audience-sync/service/loop'
 import type { Running } from '@audience-sync/service/run'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import type { Logger } from 'pino'
@@ -11,6 +13,7 @@ import type { GatewayConfig } from './config.ts'
 import { jwtVerifier } from './jwt.ts'
 import { type Limits, limiter } from './limits.ts'
 import { auditTarget } from './path.ts'
+import { proofChain } from './proof-chain.ts'
 import { TokenBuckets } from './rate-limit.ts'
 import { ensureDemoTenant } from './tenants.ts'
 
@@ -63,10 +66,12 @@ export async function start(config: GatewayConfig, { log, tokens, timeouts }: Ga
       })
     },
   })
+  const behaviorExport = serviceClient({ name: 'behavior-export', url: config.BEHAVIOR_EXPORT_URL, tokens, log })
   const app = await gatewayApp({
     log,
     db,
     tokens,
+    behaviorExport,
     authenticator: auth,
     limits: limiter(buckets, defaults),
     audit,
@@ -83,10 +88,12 @@ export async function start(config: GatewayConfig, { log, tokens, timeouts }: Ga
     timeouts,
   })
   const sweep = startIdempotencySweep(db, log)
+  const chain = startLoop({ name: 'proofs', log, everyMs: config.PROOF_CHAIN_MS, work: proofChain({ db, tokens, behaviorExport, log }) })
 
   async function stop(): Promise<void> {
     await app.close()
-    await Promise.all([audit.stop(), sweep.stop()])
+    await Promise.all([audit.stop(), sweep.stop(), chain.stop()])
+    await behaviorExport.close()
     await db.close()
   }
 

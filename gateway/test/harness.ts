@@ -66,6 +66,7 @@ export async function harness({ routes = {}, config = {}, instead = {}, timeouts
     WEBHOOKS_URL: await urlOf('webhooks'),
     ADMIN_API_KEY: ADMIN,
     API_KEY_MODE: 'test',
+    PROOF_CHAIN_MS: '600000', // one look at the start; proofs.test.ts calls it itself
   }
   const log = createLogger({ name: 'gateway', level: 'debug', destination })
   const gateway = await start({ ...gatewayConfig.parse(env), ...config }, { log, tokens: tokens.gateway, timeouts })

@@ -78,6 +78,7 @@ test('the document describes the routes of the gateway and of every service that
     '/v1/audiences/{id}',
     '/v1/audit-log',
     '/v1/behaviors/{id}',
+    '/v1/privacy/proofs/verification',
     '/v1/status',
     '/v1/tenants',
     '/v1/tenants/{id}',

@@ -35,6 +35,18 @@ export function privacy(stage: Stage): void {
       if (!key) throw new Error('The key of the proof is not listed.')
       const signed = Buffer.from(`${header}.${payload}`)
       expect(verify(null, signed, createPublicKey({ key, format: 'jwk' }), Buffer.from(signature, 'base64url'))).toBe(true)
+
+      // The audit log names the proof that was kept, and both are as they were written.
+      const named = async () => {
+        const { kept: now } = await client.get(`/v1/privacy/erasures/${asked.id}/proof`)
+        return now?.audit && now
+      }
+      const kept = await until('the audit log to name the proof', named, { timeoutMs: 60_000, everyMs: 200 })
+      const { data } = await client.get('/v1/audit-log?limit=200')
+      expect(data.find(({ seq }: { seq: number }) => seq === kept.audit.seq)).toMatchObject({ target: `${asked.id}#${kept.sha256}`, hash: kept.audit.hash })
+      const { nextCursor, ...lines } = await client.get('/v1/privacy/proofs/verification')
+      expect(lines).toMatchObject({ intact: true, proofs: 1, broken: [] })
+      expect(await client.get(`/v1/privacy/proofs/verification?cursor=${nextCursor}`)).toMatchObject({ intact: true, proofs: 1, waiting: 0, nextCursor: null })
     })
   })
 }

@@ -65,6 +65,10 @@ export const webhookEvents = {
   },
   'behavior.created': { description: 'A behavior was made, here or by the service that finds who belongs to it.', data: Described },
   'behavior.criteria_changed': { description: 'What a behavior stands for was described anew; its members follow as they change.', data: Described },
+  'customer.erasure.completed': {
+    description: 'Nobody holds anything of a person any more whose erasure you asked for; GET /v1/privacy/erasures/{id}/proof proves it.',
+    data: z.object({ erasureId: zId('erasure'), requestedAt: time.nullable(), completedAt: time.nullable() }),
+  },
   'webhook_endpoint.disabled': {
     description: 'Another endpoint of yours is told nothing more until it is enabled again.',
     data: z.object({ endpointId: zId('webhookEndpoint'), reason: Why }),

@@ -9,13 +9,21 @@ import type { CatalogueEntry } from './codes/entry.ts'
 import { lookalikes } from './codes/lookalikes.ts'
 import { people } from './codes/people.ts'
 import { platform } from './codes/platform.ts'
+import { proofs } from './codes/proofs.ts'
 import { request } from './codes/request.ts'
 import { webhooks } from './codes/webhooks.ts'
 
-export const catalogue = { ...request, ...behaviors, ...connections, ...audiences, ...lookalikes, ...platform, ...people, ...webhooks } satisfies Record<
-  string,
-  CatalogueEntry
->
+export const catalogue = {
+  ...request,
+  ...behaviors,
+  ...connections,
+  ...audiences,
+  ...lookalikes,
+  ...platform,
+  ...people,
+  ...proofs,
+  ...webhooks,
+} satisfies Record<string, CatalogueEntry>
 
 export type Code = keyof typeof catalogue
 

@@ -7,7 +7,19 @@
  */
 import { randomBytes } from 'node:crypto'
 import { AppError } from '@audience-sync/errors/app-error'
-import { CompactSign, type CryptoKey, createLocalJWKSet, exportJWK, generateKeyPair, importJWK, type JWK, jwtVerify, SignJWT } from 'jose'
+import {
+  CompactSign,
+  type CryptoKey,
+  compactVerify,
+  createLocalJWKSet,
+  errors,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  jwtVerify,
+  SignJWT,
+} from 'jose'
 import { z } from 'zod'
 
 const ALGORITHM = 'EdDSA'
@@ -40,6 +52,8 @@ export interface ServiceTokens {
   sign(audience: string, claims: Claims): Promise<string>
   /** Signs something to be shown to others, and answers the key to check it with. `type` keeps it apart from tokens. */
   attest(type: string, payload: Readonly<Record<string, unknown>>): Promise<{ jws: string; key: Record<string, unknown> }>
+  /** Whether the service attested just this. `key_unknown`: its key is trusted no longer, so nobody here can say. */
+  attested(service: string, type: string, jws: string): Promise<'good' | 'bad' | 'key_unknown'>
   /** Public keys with which what this service signed can be checked: every one that the installation still trusts. */
   publicKeys(): (JWK & { kty: string; kid: string })[]
   /** Throws `unauthenticated`. */
@@ -82,6 +96,14 @@ export function createServiceTokens({ name, privateJwk, jwks, now = () => new Da
         .sign(await signingKey)
       const { d: _secret, ...key } = privateJwk
       return { jws, key }
+    },
+    async attested(service, type, jws) {
+      try {
+        const { protectedHeader } = await compactVerify(jws, keys, { algorithms: [ALGORITHM] })
+        return protectedHeader.typ === type && ownerOf(protectedHeader.kid) === service ? 'good' : 'bad'
+      } catch (error) {
+        return error instanceof errors.JWKSNoMatchingKey ? 'key_unknown' : 'bad'
+      }
     },
     publicKeys: () =>
       jwks.keys.flatMap((jwk) => {

@@ -101,6 +101,7 @@ export function plansOf({ ports, databaseUrl, bus, adminKey, journalFile }: Surr
       SCHEDULER_URL: urls.scheduler,
       WEBHOOKS_URL: urls.webhooks,
       ADMIN_API_KEY: adminKey,
+      PROOF_CHAIN_MS: '500', // a test waits for it
     }),
   }
 }

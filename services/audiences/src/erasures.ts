@@ -1,7 +1,7 @@
 /**
  * When an erasure is complete. behavior-export keeps erasures and cannot know; this side knows and keeps none. So it asks, again
- * and again, which are pending, looks whether anything may still hold the person, and says which are complete. Nothing of it is
- * remembered here: whoever dies in between, or does the same beside another pod, changes nothing.
+ * and again, which are pending, looks whether anything may still hold the person, and says which are complete, with the proof, which
+ * behavior-export keeps and the audit log names. Nothing of it is remembered here: whoever dies in between, or does the same beside another pod, changes nothing.
  *
  * Never early (RELIABILITY.md §4.7): an empty ledger proves nothing while a connector has not read of the erasure, because a
  * person whom it fetched before may be on the way. Once it has, each call that may still be made has its row in the ledger, and
@@ -49,17 +49,28 @@ export async function complete(tx: Tx, erasures: readonly ErasureSubject[]): Pro
   return heard.filter(({ customerNo }) => customerNo === null || !held.has(customerNo)).map(({ id }) => id)
 }
 
+interface WatchParts {
+  readonly db: Database
+  readonly peers: Peers
+  readonly log: Logger
+  /** Signs what is known of it now; undefined: it is not complete. */
+  readonly prove: (tx: Tx, subject: ErasureSubject) => Promise<string | undefined>
+}
+
 /** One page a round; after the last it begins again, so that those which wait for long do not keep others waiting. */
-export function erasureWatch({ db, peers, log }: { readonly db: Database; readonly peers: Peers; readonly log: Logger }): () => Promise<boolean> {
+export function erasureWatch({ db, peers, log, prove }: WatchParts): () => Promise<boolean> {
   let after: string | undefined
   return async () => {
     const { erasures, done } = await peers.pendingErasures(after)
     for (const [tenantId, ofTenant] of Map.groupBy(erasures, (erasure) => erasure.tenantId)) {
       try {
-        const ids = await db.tenant(tenantId, (tx) => complete(tx, ofTenant))
-        if (ids.length === 0) continue
-        await peers.completeErasures(tenantId, ids)
-        log.info({ tenantId, erasures: ids.length }, 'erasures are complete')
+        const ids = new Set(await db.tenant(tenantId, (tx) => complete(tx, ofTenant)))
+        for (const erasure of ofTenant.filter(({ id }) => ids.has(id))) {
+          const jws = await db.tenant(tenantId, (tx) => prove(tx, erasure))
+          if (!jws) continue
+          await peers.completeErasure(tenantId, erasure.id, jws)
+          log.info({ tenantId, erasureId: erasure.id }, 'an erasure is complete')
+        }
       } catch (error) {
         log.warn({ err: error, what: 'erasures', tenantId }, 'erasures could not be looked at; they are looked at again')
       }

@@ -35,8 +35,8 @@ export interface Peers {
   erasure(tenantId: string, id: string): Promise<ErasureSubject | undefined>
   /** Those of all tenants that are not complete, after the one that was seen last. */
   pendingErasures(after: string | undefined): Promise<PendingErasures>
-  /** Every destination is done with these. */
-  completeErasures(tenantId: string, ids: readonly string[]): Promise<void>
+  /** Every destination is done with this one; what proves it. */
+  completeErasure(tenantId: string, id: string, jws: string): Promise<void>
   /** The tenant's ids by our numbers; erased ones are missing. */
   customerIds(tenantId: string, numbers: readonly number[]): Promise<Map<number, string>>
 }
@@ -69,8 +69,8 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
       orUndefined(behaviorExport.get(`/internal/v1/erasures/${encodeURIComponent(id)}`, { tenantId, schema: ErasureSubject, timeoutMs: TIMEOUT_MS })),
     pendingErasures: (after) =>
       behaviorExport.get('/internal/v1/pending-erasures', { tenantId: NO_TENANT, schema: PendingErasures, query: { after }, timeoutMs: TIMEOUT_MS }),
-    async completeErasures(tenantId, ids) {
-      await behaviorExport.post('/internal/v1/erasures/complete', { ids }, { tenantId, schema: z.unknown(), timeoutMs: TIMEOUT_MS })
+    async completeErasure(tenantId, id, jws) {
+      await behaviorExport.post('/internal/v1/erasures/complete', { id, jws }, { tenantId, schema: z.unknown(), timeoutMs: TIMEOUT_MS })
     },
     async customerIds(tenantId, numbers) {
       if (numbers.length === 0) return new Map()

@@ -2,9 +2,10 @@
  * Which calls removed somebody for privacy, per audience, and the proof of an erasure that is made of them: assembled from what the
  * connectors recorded (`privacy_removal`, which outlives the ledger's memory of the person), without identifiers, and signed.
  */
+import { createHash } from 'node:crypto'
 import { publicId } from '@audience-sync/contracts/ids'
 import type { ErasureSubject } from '@audience-sync/contracts/internal/erasures'
-import type { ErasureProof, RemovalCall } from '@audience-sync/contracts/rest/proofs'
+import { type ErasureProof, PROOF_TYPE, type RemovalCall } from '@audience-sync/contracts/rest/proofs'
 import type { Tx } from '@audience-sync/db/database'
 import type { ServiceTokens } from '@audience-sync/service/tokens'
 import { readersOf, unheard } from './erasures.ts'
@@ -60,13 +61,19 @@ export async function proofOf(tx: Tx, tokens: Pick<ServiceTokens, 'attest'>, sub
     purged,
     waitingFor,
     audiences,
-  } satisfies Omit<ErasureProof, 'jws' | 'key'>
+  } satisfies Omit<ErasureProof, 'jws' | 'key' | 'kept'>
   const { jws, key } = await tokens.attest(PROOF_TYPE, said)
-  return { ...said, jws, key }
+  return { ...said, jws, key, kept: keptOf(subject) }
 }
 
-/** Keeps the signature apart from whatever else the key signs. */
-const PROOF_TYPE = 'erasure-proof+jws'
+/** The proof to keep, once the erasure is complete; undefined as long as it is not. */
+export async function finalProof(tx: Tx, tokens: Pick<ServiceTokens, 'attest'>, subject: ErasureSubject, now: Date): Promise<string | undefined> {
+  const { complete, jws } = await proofOf(tx, tokens, subject, now)
+  return complete ? jws : undefined
+}
+
+const keptOf = ({ proof }: ErasureSubject): ErasureProof['kept'] =>
+  proof && { jws: proof.jws, sha256: createHash('sha256').update(proof.jws).digest('hex'), audit: proof.link }
 
 async function audiencesOf(tx: Tx, customerNo: number): Promise<ErasureProof['audiences']> {
   const { rows } = await tx.query<Row>(`${CALLS} ORDER BY a.no, b.no`, [customerNo])

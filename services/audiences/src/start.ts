@@ -24,6 +24,7 @@ import { consumers } from './consumers.ts'
 import { byId, versionChecks, withMinimums } from './destinations.ts'
 import { erasureWatch } from './erasures.ts'
 import { createPeers } from './peers.ts'
+import { finalProof } from './proof.ts'
 import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
 import { insightRoutes } from './routes/insight.ts'
@@ -78,7 +79,12 @@ export async function start(config: Config, { log, transport, tokens, destinatio
 
   const subscription = await transport.subscribe(db, consumers, { log })
   const sizes = startLoop({ name: 'size checks', log, everyMs: config.SIZE_CHECK_MS, work: () => checkSizes(parts) })
-  const erasures = startLoop({ name: 'erasures', log, everyMs: config.ERASURE_CHECK_MS, work: erasureWatch(parts) })
+  const erasures = startLoop({
+    name: 'erasures',
+    log,
+    everyMs: config.ERASURE_CHECK_MS,
+    work: erasureWatch({ ...parts, prove: (tx, subject) => finalProof(tx, tokens, subject, new Date()) }),
+  })
   const sweep = startLoop({
     name: 'sweep',
     log,

@@ -1,5 +1,5 @@
 /** The proof of an erasure (R7): which calls removed the person where, signed, without a word of who it was. */
-import { createPublicKey, type JsonWebKey, verify } from 'node:crypto'
+import { createHash, createPublicKey, type JsonWebKey, verify } from 'node:crypto'
 import { newUuid, publicId, uuidOf } from '@audience-sync/contracts/ids'
 import { until } from '@audience-sync/testing/until'
 import { afterAll, beforeAll, expect, test } from '@jest/globals'
@@ -30,7 +30,7 @@ async function removed(audienceId: string, state: 'accepted' | 'applied' | 'reje
 const uuid = (id: string) => uuidOf('audience', id)
 
 /** What a compact JWS says, if it was signed with the key. */
-function read(jws: string, jwk: JsonWebKey): { header: unknown; payload: unknown } | null {
+function opened(jws: string, jwk: JsonWebKey): { header: unknown; payload: unknown } | null {
   const [header = '', payload = '', signature = ''] = jws.split('.')
   const key = createPublicKey({ key: jwk, format: 'jwk' })
   if (!verify(null, Buffer.from(`${header}.${payload}`), key, Buffer.from(signature, 'base64url'))) return null
@@ -39,14 +39,22 @@ function read(jws: string, jwk: JsonWebKey): { header: unknown; payload: unknown
 }
 
 test('R7: the proof names each audience and the calls that removed the person, and is signed', async () => {
-  rig.world.erasures.set(ERASURE, { id: ERASURE, customerNo: CUSTOMER, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED, suppressedAt: null })
+  rig.world.erasures.set(ERASURE, {
+    id: ERASURE,
+    customerNo: CUSTOMER,
+    requestedAt: '2026-11-20T10:00:00.000Z',
+    purged: PURGED,
+    suppressedAt: null,
+    proof: null,
+  })
   const [one, other] = [await rig.audience(), await rig.audience()]
   await removed(one.id, 'rejected', 'list')
   await removed(one.id, 'applied')
   await removed(other.id, 'accepted', 'list')
   const { status, body } = await rig.call('GET', `/v1/privacy/erasures/${ERASURE}/proof`)
   expect(status).toBe(200)
-  const { jws, key, ...said } = body
+  const { jws, key, kept, ...said } = body
+  expect(kept).toBeNull()
   expect(said).toMatchObject({ erasureId: ERASURE, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED, complete: true })
   expect(said.audiences).toHaveLength(2)
   // A call that was refused proves nothing.
@@ -56,15 +64,15 @@ test('R7: the proof names each audience and the calls that removed the person, a
     calls: [{ scope: 'account', rows: 12, sha256: '00ff', receipt: { fbtraceId: 'trace' } }],
   })
   expect(said.audiences[1]).toMatchObject({ audienceId: other.id, calls: [{ scope: 'audience', appliedAt: null }] })
-  expect(read(jws, key)).toEqual({ header: { alg: 'EdDSA', typ: 'erasure-proof+jws', kid: expect.stringMatching(/^audiences:/) }, payload: said })
+  expect(opened(jws, key)).toEqual({ header: { alg: 'EdDSA', typ: 'erasure-proof+jws', kid: expect.stringMatching(/^audiences:/) }, payload: said })
   expect(key).not.toHaveProperty('d')
   // Changed by a letter it is no proof any more.
-  expect(read(`${jws.slice(0, 80)}${jws[80] === 'A' ? 'B' : 'A'}${jws.slice(81)}`, key)).toBeNull()
+  expect(opened(`${jws.slice(0, 80)}${jws[80] === 'A' ? 'B' : 'A'}${jws.slice(81)}`, key)).toBeNull()
 })
 
 test('an erasure is not complete while a ledger still holds the person', async () => {
   const id = publicId('erasure', newUuid())
-  rig.world.erasures.set(id, { id, customerNo: 8, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED, suppressedAt: null })
+  rig.world.erasures.set(id, { id, customerNo: 8, requestedAt: '2026-11-20T10:00:00.000Z', purged: PURGED, suppressedAt: null, proof: null })
   const made = await rig.audience()
   await rig.database.admin(
     `INSERT INTO sync.ledger (customer_no, fingerprint, add_batch, audience_no, tenant_no, config_version, destination_no, generation, normaliser, held)
@@ -102,6 +110,7 @@ test('an erasure is complete once each connector has read of it and nothing hold
     requestedAt: '2026-11-20T10:00:00.000Z',
     purged: PURGED,
     suppressedAt: { epoch: 'now', position: '900:7' },
+    proof: null,
   })
   // Nobody holds the person, but a connector that has not heard of it may be about to send them.
   expect(await proof()).toMatchObject({ complete: false, waitingFor: ['meta'], audiences: [], told: false })
@@ -114,6 +123,14 @@ test('an erasure is complete once each connector has read of it and nothing hold
   expect(await proof()).toMatchObject({ complete: false, waitingFor: [], audiences: [{ state: 'pending' }], told: false })
   await rig.database.admin('DELETE FROM sync.ledger WHERE customer_no = 9')
   expect(await proof()).toMatchObject({ complete: true, waitingFor: [], told: true })
+  // What is handed over to be kept is that proof, signed, and it is shown beside what is known now.
+  const jws = rig.world.completed.get(id) ?? ''
+  const [key] = (await rig.call('GET', '/v1/privacy/keys')).body.keys
+  expect(opened(jws, key)?.payload).toMatchObject({ erasureId: id, complete: true, waitingFor: [] })
+  const link = { seq: 7, hash: 'ab'.repeat(32) }
+  rig.world.erasures.set(id, { ...rig.world.erasures.get(id), proof: { jws, link } })
+  const { kept } = (await rig.call('GET', `/v1/privacy/erasures/${id}/proof`)).body
+  expect(kept).toEqual({ jws, sha256: createHash('sha256').update(jws).digest('hex'), audit: link })
 })
 
 test('whoever has a proof finds the key of its signature without a credential, and no other service’s', async () => {
@@ -123,7 +140,7 @@ test('whoever has a proof finds the key of its signature without a credential, a
   expect(keys).toEqual([{ kty: 'OKP', crv: 'Ed25519', x: expect.any(String), alg: 'EdDSA', use: 'sig', kid: expect.stringMatching(/^audiences:/) }])
   const { body } = await rig.call('GET', `/v1/privacy/erasures/${ERASURE}/proof`)
   const [key] = keys
-  expect(key && read(body.jws, key)).toMatchObject({ header: { kid: key?.kid }, payload: { erasureId: ERASURE } })
+  expect(key && opened(body.jws, key)).toMatchObject({ header: { kid: key?.kid }, payload: { erasureId: ERASURE } })
 })
 
 test('it needs the scope of erasures, and an erasure of the tenant’s own', async () => {

@@ -26,8 +26,8 @@ export interface World {
   explained: Map<number, Record<string, unknown>>
   /** Erasures by their public id. */
   erasures: Map<string, Record<string, unknown>>
-  /** Erasures that the service said are complete, and how often it asked which are not. */
-  completed: Set<string>
+  /** Proofs of the erasures that the service said are complete, and how often it asked which are not. */
+  completed: Map<string, string>
   asked: number
 }
 
@@ -72,7 +72,7 @@ export async function startRig(): Promise<Rig> {
     customers: new Map(),
     explained: new Map(),
     erasures: new Map(),
-    completed: new Set(),
+    completed: new Map(),
     asked: 0,
   }
   const tenantId = newUuid()
@@ -123,7 +123,8 @@ export async function startRig(): Promise<Rig> {
     return { erasures: pending.map(([, erasure]) => ({ tenantId, ...erasure })), done: true }
   })
   feed.post('/internal/v1/erasures/complete', async (request) => {
-    for (const id of (request.body as { ids: string[] }).ids) world.completed.add(id)
+    const { id, jws } = request.body as { id: string; jws: string }
+    world.completed.set(id, jws)
     return {}
   })
   feed.post('/internal/v1/customers/resolve', async (request) => {

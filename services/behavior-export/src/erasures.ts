@@ -1,11 +1,14 @@
 /**
- * Erasures as they are asked for: shown, listed while they are not complete, and marked as complete. Who knows whether every
- * destination is done is audiences: it asks for what is pending, and says what it could prove (`services/audiences/src/erasures.ts`).
+ * Erasures as they are asked for: shown, listed until there is a proof, and kept with it. Who knows whether every destination is
+ * done is audiences: it asks for what is pending, and says what it could prove (`services/audiences/src/erasures.ts`).
  */
+import { topics } from '@audience-sync/contracts/events/topics'
 import { publicId, uuidOf } from '@audience-sync/contracts/ids'
 import type { ErasureSubject, PendingErasures } from '@audience-sync/contracts/internal/erasures'
 import type { Erasure } from '@audience-sync/contracts/rest/behaviors'
 import type { Tx } from '@audience-sync/db/database'
+import { publish } from '@audience-sync/events/outbox'
+import { timestampFromDate } from '@bufbuild/protobuf/wkt'
 
 export interface ErasureRow {
   readonly id: string
@@ -37,19 +40,23 @@ interface SubjectRow extends Pick<ErasureRow, 'id' | 'requested_at' | 'purged'> 
   readonly customer_no: number | null
   readonly epoch: string
   readonly position: string | null
+  readonly proof: string | null
+  readonly chain_seq: number | null
+  readonly chain_hash: Buffer | null
 }
 
 /** One statement, so that position and epoch are of one snapshot. */
-const SUBJECT = `SELECT e.id, e.requested_at, e.purged, e.customer_no, t.id AS tenant_id, (SELECT id FROM feed_epoch)::text AS epoch,
+const SUBJECT = `SELECT e.id, e.requested_at, e.purged, e.customer_no, e.proof, e.chain_seq, e.chain_hash, t.id AS tenant_id, (SELECT id FROM feed_epoch)::text AS epoch,
     (SELECT xid || ':' || seq FROM suppression_log WHERE customer_no = e.customer_no AND reason = 'erased' ORDER BY xid DESC, seq DESC LIMIT 1) AS position
   FROM erasure e JOIN tenant t ON t.no = e.tenant_no`
 
-const subjectOf = ({ id, customer_no, requested_at, purged, epoch, position }: SubjectRow): ErasureSubject => ({
+const subjectOf = ({ id, customer_no, requested_at, purged, epoch, position, proof, chain_seq, chain_hash }: SubjectRow): ErasureSubject => ({
   id: publicId('erasure', id),
   customerNo: customer_no === null ? null : Number(customer_no),
   requestedAt: requested_at.toISOString(),
   purged,
   suppressedAt: position === null ? null : { epoch, position },
+  proof: proof === null ? null : { jws: proof, link: chain_seq === null || !chain_hash ? null : { seq: chain_seq, hash: chain_hash.toString('hex') } },
 })
 
 export async function readSubject(tx: Tx, id: string): Promise<ErasureSubject | undefined> {
@@ -59,17 +66,27 @@ export async function readSubject(tx: Tx, id: string): Promise<ErasureSubject | 
   return rows[0] && subjectOf(rows[0])
 }
 
-/** Of all tenants: in a transaction without one. `after`: the public id of the last that was seen. */
+/** Without a proof, of all tenants: in a transaction without one. `after`: the public id of the last that was seen. */
 export async function pendingErasures(tx: Tx, after: string | undefined, limit: number): Promise<PendingErasures> {
-  const { rows } = await tx.query<SubjectRow>(`${SUBJECT} WHERE e.status = 'pending_destination' AND ($1::uuid IS NULL OR e.id > $1) ORDER BY e.id LIMIT $2`, [
+  const { rows } = await tx.query<SubjectRow>(`${SUBJECT} WHERE e.proof IS NULL AND ($1::uuid IS NULL OR e.id > $1) ORDER BY e.id LIMIT $2`, [
     (after && uuidOf('erasure', after)) ?? null,
     limit,
   ])
   return { erasures: rows.map((row) => ({ ...subjectOf(row), tenantId: row.tenant_id })), done: rows.length < limit }
 }
 
-/** Harmless twice: the first time stands. */
-export async function completeErasures(tx: Tx, ids: readonly string[], at: Date): Promise<void> {
-  const uuids = ids.map((id) => uuidOf('erasure', id)).filter((id) => id !== undefined)
-  await tx.query(`UPDATE erasure SET status = 'completed', completed_at = $2 WHERE id = ANY($1::uuid[]) AND status = 'pending_destination'`, [uuids, at])
+/** Harmless twice: the first proof stands, and is told once. That of somebody nobody knew was complete when it was asked for. */
+export async function completeErasure(tx: Tx, tenantId: string, { id, jws }: { id: string; jws: string }, at: Date): Promise<void> {
+  const { rows } = await tx.query<{ requested_at: Date; completed_at: Date }>(
+    `UPDATE erasure SET status = 'completed', completed_at = coalesce(completed_at, $2), proof = $3 WHERE id = $1 AND proof IS NULL RETURNING requested_at, completed_at`,
+    [uuidOf('erasure', id) ?? null, at, jws],
+  )
+  const [done] = rows
+  if (!done) return
+  await publish(tx, {
+    topic: topics.customerErasureCompleted,
+    tenantId,
+    key: id,
+    message: { erasureId: id, requestedAt: timestampFromDate(done.requested_at), completedAt: timestampFromDate(done.completed_at) },
+  })
 }

@@ -206,10 +206,16 @@ export const erasure = pgTable(
     completedAt: at('completed_at'),
     /** Rows purged here, by table. */
     purged: jsonb().notNull(),
+    /** What audiences proved and signed when it was complete (compact JWS). */
+    proof: text(),
+    /** The line of the tenant's audit log that names the proof: its number and its hash. */
+    chainSeq: bigint('chain_seq', { mode: 'number' }),
+    chainHash: bytea('chain_hash'),
   },
   (t) => [
     unique('erasure_subject').on(t.tenantNo, t.subject),
-    // Those that are looked at again and again until they are complete; ids grow with time.
-    index('erasure_pending').on(t.id).where(sql`status = 'pending_destination'`),
+    // Those that are looked at again and again until there is a proof, and until the audit log names it; ids grow with time.
+    index('erasure_unproven').on(t.id).where(sql`proof IS NULL`),
+    index('erasure_unchained').on(t.id).where(sql`proof IS NOT NULL AND chain_seq IS NULL`),
   ],
 )

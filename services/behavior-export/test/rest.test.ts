@@ -235,7 +235,7 @@ describe('consent, health, erasure', () => {
     expect(mine.suppressedAt.epoch).toBe(log.horizon.epoch)
     expect((await pending(`?after=${asked.id}`)).erasures).toEqual([])
 
-    const complete = (tenantId: string) => s.call('POST', '/internal/v1/erasures/complete', { ids: [asked.id] }, { tenantId })
+    const complete = (tenantId: string) => s.call('POST', '/internal/v1/erasures/complete', { id: asked.id, jws: 'proof' }, { tenantId })
     expect((await complete(await s.newTenant())).status).toBe(200) // another tenant's word changes nothing
     expect((await s.call('GET', `/v1/privacy/erasures/${asked.id}`)).body).toEqual(asked)
     await complete(s.tenant)
@@ -245,6 +245,42 @@ describe('consent, health, erasure', () => {
     expect((await s.call('GET', `/v1/privacy/erasures/${asked.id}`)).body).toEqual(then)
     expect((await s.call('POST', '/v1/privacy/erasures', { customerId: 'e_2' })).body).toEqual(then)
     expect((await pending()).erasures.map(({ id }: { id: string }) => id)).not.toContain(asked.id)
+  })
+
+  test('a completed erasure keeps its proof, is told once, and is handed out until the audit log names it', async () => {
+    const { body: asked } = await s.call('POST', '/v1/privacy/erasures', { customerId: 'never_seen' })
+    const internal = (method: string, path: string, body?: unknown, tenantId = s.tenant) => s.call(method, `/internal/v1/${path}`, body, { tenantId })
+    const complete = (jws: string, tenantId?: string) => internal('POST', 'erasures/complete', { id: asked.id, jws }, tenantId)
+    const unchained = async () =>
+      (await internal('GET', 'unchained-proofs', undefined, NO_TENANT)).body.proofs.filter(({ id }: { id: string }) => id === asked.id)
+    // Nobody ever knew this person, and still there is a proof to come.
+    const pending = (await internal('GET', 'pending-erasures', undefined, NO_TENANT)).body.erasures
+    expect(pending.find(({ id }: { id: string }) => id === asked.id)).toMatchObject({ customerNo: null, proof: null })
+    expect(await unchained()).toEqual([])
+    const other = await s.newTenant()
+    await complete('forged', other)
+    await complete('first')
+    await complete('second')
+    expect(await unchained()).toEqual([{ id: asked.id, tenantId: s.tenant, jws: 'first' }])
+    expect((await internal('GET', `erasures/${asked.id}`)).body.proof).toEqual({ jws: 'first', link: null })
+    const told = await s.database.admin(`SELECT FROM behavior_export.outbox WHERE topic = 'customer.erasure.completed' AND key LIKE '%' || $1`, [asked.id])
+    expect(told).toHaveLength(1)
+
+    const waiting = async () => (await internal('GET', 'chained-proofs')).body.waiting
+    const before = await waiting()
+    const link = { seq: 12, hash: 'ab'.repeat(32) }
+    await internal('POST', 'erasures/chained', { links: [{ id: asked.id, seq: 1, hash: 'cd'.repeat(32) }] }, other)
+    await internal('POST', 'erasures/chained', { links: [{ id: asked.id, ...link }] })
+    expect(await unchained()).toEqual([])
+    expect(await waiting()).toBe(before - 1)
+    expect((await internal('GET', 'chained-proofs')).body).toMatchObject({ links: [{ id: asked.id, ...link }], done: true })
+    expect((await internal('GET', `erasures/${asked.id}`)).body.proof).toEqual({ jws: 'first', link })
+    expect((await internal('POST', 'erasures/proofs', { ids: [asked.id] })).body.proofs).toEqual([{ id: asked.id, jws: 'first' }])
+    for (const [method, path, body] of [
+      ['POST', 'erasures/proofs', { ids: [asked.id] }],
+      ['GET', 'chained-proofs', undefined],
+    ] as const)
+      expect(JSON.stringify((await internal(method, path, body, other)).body)).not.toContain(asked.id)
   })
 
   test('the erasure of somebody we never knew is complete, and keeps them out', async () => {

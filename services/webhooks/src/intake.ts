@@ -82,6 +82,11 @@ export const consumers: readonly AnyConsumer[] = [
   }),
   relay(topics.behaviorCreated, 'behavior.created', ({ behaviorId, key, kind }) => ({ behaviorId, key, kind })),
   relay(topics.behaviorCriteriaChanged, 'behavior.criteria_changed', ({ behaviorId, key, kind }) => ({ behaviorId, key, kind })),
+  relay(topics.customerErasureCompleted, 'customer.erasure.completed', ({ erasureId, requestedAt, completedAt }) => ({
+    erasureId,
+    requestedAt: timeOf(requestedAt),
+    completedAt: timeOf(completedAt),
+  })),
   relay(topics.quotaLow, 'quota.low', ({ accountId, destination, quota, percent, until }) => ({
     accountId,
     destination,

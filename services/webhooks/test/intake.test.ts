@@ -4,7 +4,11 @@ import {
   AudienceSizeThresholdCrossedSchema,
   AudienceStatusChangedSchema,
 } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/audience_pb'
-import { BehaviorCreatedSchema, BehaviorCriteriaChangedSchema } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/behavior_pb'
+import {
+  BehaviorCreatedSchema,
+  BehaviorCriteriaChangedSchema,
+  CustomerErasureCompletedSchema,
+} from '@audience-sync/contracts/events/gen/audience_sync/events/v1/behavior_pb'
 import { ConnectionChangedSchema } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/installation_pb'
 import { QuotaLowSchema } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/quota_pb'
 import { SyncCompletedSchema, SyncFailedSchema } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/sync_pb'
@@ -65,6 +69,11 @@ const said = [
     { connectionId, destination: 'meta', accounts: 1, reason: expect.objectContaining({ code: 'connection_expired' }) },
   ],
   ['quota.low', create(QuotaLowSchema, { accountId, destination: 'meta', quota: 'app', percent: 81.5 }), { percent: 81.5, until: null }],
+  [
+    'customer.erasure.completed',
+    create(CustomerErasureCompletedSchema, { erasureId: publicId('erasure', newUuid()), requestedAt: timestampFromDate(when) }),
+    { requestedAt: when.toISOString(), completedAt: null },
+  ],
   ['behavior.created', create(BehaviorCreatedSchema, { behaviorId, key: 'k', kind: 'custom' }), { behaviorId, key: 'k', kind: 'custom' }],
   ['behavior.criteria_changed', create(BehaviorCriteriaChangedSchema, { behaviorId, key: 'k', kind: 'custom' }), { behaviorId }],
 ] as const

@@ -175,6 +175,7 @@ describe('GET /v1/event-types', () => {
       'connection.expired': 'services/connections/src/connection-rows.ts',
       'behavior.created': 'services/behavior-export/src/announce.ts',
       'behavior.criteria_changed': 'services/behavior-export/src/announce.ts',
+      'customer.erasure.completed': 'services/behavior-export/src/erasures.ts',
       'quota.low': 'packages/sync-engine/src/worker/job.ts',
     }
     const own = Object.keys(webhookEvents).filter((type) => type.startsWith('webhook_endpoint.'))

@@ -18,6 +18,7 @@ import {
   BehaviorMemberEnteredSchema,
   BehaviorMemberExitedSchema,
   BehaviorUpdatedSchema,
+  CustomerErasureCompletedSchema,
   CustomerSuppressedSchema,
 } from './gen/audience_sync/events/v1/behavior_pb.ts'
 import {
@@ -48,6 +49,7 @@ export const topics = {
   behaviorUpdated: topic('behavior.updated', BehaviorUpdatedSchema),
   behaviorCreated: topic('behavior.created', BehaviorCreatedSchema),
   behaviorCriteriaChanged: topic('behavior.criteria_changed', BehaviorCriteriaChangedSchema),
+  customerErasureCompleted: topic('customer.erasure.completed', CustomerErasureCompletedSchema),
   customerSuppressed: topic('customer.suppressed', CustomerSuppressedSchema),
   audienceCreated: topic('audience.created', AudienceCreatedSchema),
   audienceChanged: topic('audience.changed', AudienceChangedSchema),

@@ -14,7 +14,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file audience_sync/events/v1/behavior.proto.
  */
 export const file_audience_sync_events_v1_behavior: GenFile = /*@__PURE__*/
-  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9iZWhhdmlvci5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiNwoPQmVoYXZpb3JVcGRhdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEg8KB2NoYW5nZXMYAiABKA0iQQoPQmVoYXZpb3JDcmVhdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEgsKA2tleRgCIAEoCRIMCgRraW5kGAMgASgJIkkKF0JlaGF2aW9yQ3JpdGVyaWFDaGFuZ2VkEhMKC2JlaGF2aW9yX2lkGAEgASgJEgsKA2tleRgCIAEoCRIMCgRraW5kGAMgASgJIkUKEkN1c3RvbWVyU3VwcHJlc3NlZBIQCghwdXJwb3NlcxgBIAMoCRIOCgZyZWFzb24YAiABKAkSDQoFY291bnQYAyABKA0icgoVQmVoYXZpb3JNZW1iZXJFbnRlcmVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEi8KC29jY3VycmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJxChRCZWhhdmlvck1lbWJlckV4aXRlZBITCgtiZWhhdmlvcl9pZBgBIAEoCRITCgtjdXN0b21lcl9pZBgCIAEoCRIvCgtvY2N1cnJlZF9hdBgDIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBiBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CiZhdWRpZW5jZV9zeW5jL2V2ZW50cy92MS9iZWhhdmlvci5wcm90bxIXYXVkaWVuY2Vfc3luYy5ldmVudHMudjEiNwoPQmVoYXZpb3JVcGRhdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEg8KB2NoYW5nZXMYAiABKA0iQQoPQmVoYXZpb3JDcmVhdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEgsKA2tleRgCIAEoCRIMCgRraW5kGAMgASgJIkkKF0JlaGF2aW9yQ3JpdGVyaWFDaGFuZ2VkEhMKC2JlaGF2aW9yX2lkGAEgASgJEgsKA2tleRgCIAEoCRIMCgRraW5kGAMgASgJIkUKEkN1c3RvbWVyU3VwcHJlc3NlZBIQCghwdXJwb3NlcxgBIAMoCRIOCgZyZWFzb24YAiABKAkSDQoFY291bnQYAyABKA0ikgEKGEN1c3RvbWVyRXJhc3VyZUNvbXBsZXRlZBISCgplcmFzdXJlX2lkGAEgASgJEjAKDHJlcXVlc3RlZF9hdBgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJyChVCZWhhdmlvck1lbWJlckVudGVyZWQSEwoLYmVoYXZpb3JfaWQYASABKAkSEwoLY3VzdG9tZXJfaWQYAiABKAkSLwoLb2NjdXJyZWRfYXQYAyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wInEKFEJlaGF2aW9yTWVtYmVyRXhpdGVkEhMKC2JlaGF2aW9yX2lkGAEgASgJEhMKC2N1c3RvbWVyX2lkGAIgASgJEi8KC29jY3VycmVkX2F0GAMgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcGIGcHJvdG8z", [file_google_protobuf_timestamp]);
 
 /**
  * behavior.updated: members or their data changed. A wake: readers then ask the change feed.
@@ -148,6 +148,37 @@ export const CustomerSuppressedSchema: GenMessage<CustomerSuppressed> = /*@__PUR
   messageDesc(file_audience_sync_events_v1_behavior, 3);
 
 /**
+ * customer.erasure.completed: every destination is done with an erasure, and its proof is kept.
+ *
+ * @generated from message audience_sync.events.v1.CustomerErasureCompleted
+ */
+export type CustomerErasureCompleted = Message<"audience_sync.events.v1.CustomerErasureCompleted"> & {
+  /**
+   * era_…
+   *
+   * @generated from field: string erasure_id = 1;
+   */
+  erasureId: string;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp requested_at = 2;
+   */
+  requestedAt?: Timestamp | undefined;
+
+  /**
+   * @generated from field: google.protobuf.Timestamp completed_at = 3;
+   */
+  completedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message audience_sync.events.v1.CustomerErasureCompleted.
+ * Use `create(CustomerErasureCompletedSchema)` to create a new message.
+ */
+export const CustomerErasureCompletedSchema: GenMessage<CustomerErasureCompleted> = /*@__PURE__*/
+  messageDesc(file_audience_sync_events_v1_behavior, 4);
+
+/**
  * behavior.member.entered, for tenants that opted in.
  *
  * @generated from message audience_sync.events.v1.BehaviorMemberEntered
@@ -178,7 +209,7 @@ export type BehaviorMemberEntered = Message<"audience_sync.events.v1.BehaviorMem
  * Use `create(BehaviorMemberEnteredSchema)` to create a new message.
  */
 export const BehaviorMemberEnteredSchema: GenMessage<BehaviorMemberEntered> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_behavior, 4);
+  messageDesc(file_audience_sync_events_v1_behavior, 5);
 
 /**
  * behavior.member.exited, for tenants that opted in.
@@ -211,5 +242,5 @@ export type BehaviorMemberExited = Message<"audience_sync.events.v1.BehaviorMemb
  * Use `create(BehaviorMemberExitedSchema)` to create a new message.
  */
 export const BehaviorMemberExitedSchema: GenMessage<BehaviorMemberExited> = /*@__PURE__*/
-  messageDesc(file_audience_sync_events_v1_behavior, 5);
+  messageDesc(file_audience_sync_events_v1_behavior, 6);
 

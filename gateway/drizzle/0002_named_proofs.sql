@@ -1,0 +1,1 @@
+CREATE INDEX "audit_log_proven" ON "audit_log" USING btree ("tenant_id",split_part(target, '#', 1)) WHERE action = 'erasure.proven';
