@@ -22,13 +22,13 @@ let answerWith: (request: IncomingMessage, response: ServerResponse) => void
 
 beforeAll(async () => {
   behind = createServer((request, response) => {
+    if (request.url?.startsWith('/internal/')) return void response.writeHead(404).end('{}') // the gateway's own question about proofs
     const call = { url: request.url ?? '', method: request.method ?? '', headers: request.headers, bytes: 0, requestId: '' }
     calls.push(call)
     request.on('data', (chunk: Buffer) => {
       call.bytes += chunk.length
     })
     request.on('error', () => {})
-    if (request.url?.startsWith('/internal/')) return void response.writeHead(404).end('{}') // the gateway's own question about proofs
     answerWith(request, response)
   })
   await new Promise<void>((done) => behind.listen(0, '127.0.0.1', done))
