@@ -117,6 +117,7 @@ export interface CallRecord {
   /** Missing when no answer came. */
   readonly status: number | null
   readonly request: unknown
+  /** Masked. `platformWarning` in it is what the platform said beside its answer, of our version of its API: `GET /v1/status` shows it. */
   readonly response: unknown
   readonly platformRequestId: string | null
 }

@@ -16,6 +16,8 @@ interface Seen {
   readonly failed: number
   readonly answered_at: Date | null
   readonly blocked_until: Date | null
+  /** The platform's own, of its newest answers. */
+  readonly warning: string | null
 }
 
 export async function platformHealth(tx: Tx, destinations: Destinations): Promise<PlatformHealth[]> {
@@ -25,13 +27,13 @@ export async function platformHealth(tx: Tx, destinations: Destinations): Promis
          AND (q.scope = '' OR q.scope IN (SELECT account_external_id FROM audience WHERE destination_no = d.no AND deleted_at IS NULL))) AS blocked_until
      FROM destination d CROSS JOIN LATERAL (
        SELECT count(*)::int AS calls, count(*) FILTER (WHERE status IS NULL OR status >= 500)::int AS failed,
-         max(started_at) FILTER (WHERE status < 500) AS answered_at
+         max(started_at) FILTER (WHERE status < 500) AS answered_at, max(response->>'platformWarning') AS warning
        FROM call WHERE destination_no = d.no AND started_at > now() - interval '${WINDOW_MINUTES} minutes') AS seen
      WHERE d.id = ANY($1)`,
     [[...destinations.keys()]],
   )
   return [...destinations.values()].map(({ manifest: { id, title, statusPage, versionLife } }) => {
-    const seen = rows.find((row) => row.id === id) ?? { id, calls: 0, failed: 0, answered_at: null, blocked_until: null }
+    const seen = rows.find((row) => row.id === id) ?? { id, calls: 0, failed: 0, answered_at: null, blocked_until: null, warning: null }
     const life = versionLife?.(new Date())
     return {
       destination: id,
@@ -42,7 +44,7 @@ export async function platformHealth(tx: Tx, destinations: Destinations): Promis
       windowMinutes: WINDOW_MINUTES,
       lastAnswerAt: seen.answered_at?.toISOString() ?? null,
       blockedUntil: seen.blocked_until?.toISOString() ?? null,
-      warnings: life && life.state !== 'current' ? [life.text] : [],
+      warnings: [...(life && life.state !== 'current' ? [life.text] : []), ...(seen.warning === null ? [] : [`${title} says: ${seen.warning}`])],
       statusPage,
     }
   })

@@ -122,6 +122,12 @@ describe('how a platform answers', () => {
     expect(await seen()).toMatchObject([{ state: 'ok', calls: 35, blockedUntil: null }])
     expect(await seen(newUuid())).toMatchObject([{ state: 'ok', calls: 0 }])
     await rig.database.admin(
+      `UPDATE sync.call SET response = '{"platformWarning": "The call has been auto-upgraded to v27.0."}'
+       WHERE no = (SELECT max(c.no) FROM sync.call c JOIN sync.audience a ON a.no = c.audience_no WHERE a.id = $1)`,
+      [bare(id)],
+    )
+    expect(await seen()).toMatchObject([{ state: 'ok', warnings: ['Meta Custom Audiences says: The call has been auto-upgraded to v27.0.'] }])
+    await rig.database.admin(
       `INSERT INTO sync.quota (destination_no, quota, scope, capacity, blocked_until)
        SELECT destination_no, 'api_score', account_external_id, 60, now() + interval '5 minutes' FROM sync.audience WHERE id = $1`,
       [bare(id)],

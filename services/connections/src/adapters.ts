@@ -16,7 +16,7 @@ export function destinationAdapters(config: Config, log: Logger): ReadonlyMap<st
     appId: config.META_APP_ID,
     appSecret: config.META_APP_SECRET,
     configId: config.META_LOGIN_CONFIG_ID,
-    onAlarm: (alarm) => log.error({ destination: 'meta', kind: alarm.kind }, 'Meta says that something is wrong with us'),
+    onAlarm: (alarm) => log.error({ destination: 'meta', kind: alarm.kind, detail: alarm.detail }, 'Meta says that something is wrong with us'),
   })
   return new Map([meta].map((adapter) => [adapter.destination, adapter]))
 }

@@ -19,7 +19,7 @@ export const start = (
   config: Omit<Config, 'LOG_LEVEL' | 'BUS' | 'KAFKA_BROKERS' | 'SERVICE_KEY' | 'SERVICE_JWKS' | keyof typeof consumerConfig>,
   parts: Omit<ConnectorServiceParts, 'destination'>,
 ) => {
-  const onAlarm = (alarm: object) => parts.log.warn(alarm, 'somebody should look at Meta’s API')
+  const onAlarm = (alarm: object) => parts.log.error(alarm, 'somebody should look at Meta’s API')
   const destination = createMetaDestination({ baseUrl: config.META_GRAPH_URL, apiVersion: config.META_API_VERSION, onAlarm }) as Destination
   return startConnectorService(config, { ...parts, destination })
 }

@@ -8,7 +8,7 @@ import type { GuardedClient, HttpAnswer } from '@audience-sync/http/client'
 import { HttpFailure } from '@audience-sync/http/failure'
 import { type Alarm, badReply, type CallKind, envelopeOf, failureOf, failureOfSilence } from './failure.ts'
 import { isRecord } from './json.ts'
-import { masked } from './mask.ts'
+import { masked, withoutSecrets } from './mask.ts'
 import { readUsage } from './usage.ts'
 
 /** All that the adapter needs of the outbound client. */
@@ -41,10 +41,10 @@ const warnEveryMs = 3_600_000
 
 export function createGraph(http: Http, alarm: (alarm: Alarm) => void): Graph {
   const warned = new Map<string, number>()
-  const warn = (detail: string): void => {
+  const warn = (detail: string, version: string): void => {
     if (Date.now() - (warned.get(detail) ?? Number.NEGATIVE_INFINITY) < warnEveryMs) return
     warned.set(detail, Date.now())
-    alarm({ kind: 'version_warning', detail })
+    alarm({ kind: 'version_warning', detail, version })
   }
   return async (ctx, call) => {
     const startedAt = new Date()
@@ -55,17 +55,19 @@ export function createGraph(http: Http, alarm: (alarm: Alarm) => void): Graph {
       throw new DestinationError(failureOfSilence(error), error)
     })
     const body = answer.json()
+    const warning = answer.headers['x-ad-api-version-warning']
     const requestId = envelopeOf(body)?.traceId ?? answer.headers['x-fb-trace-id'] ?? answer.headers['x-fb-request-id'] ?? null
     ctx.onCall({
       ...shown(call, startedAt),
       durationMs: answer.durationMs,
       status: answer.status,
-      response: isRecord(body) ? masked(body, ctx.accessToken) : `${answer.body.length} bytes that are no JSON object`,
+      response: isRecord(body)
+        ? { ...(masked(body, ctx.accessToken) as object), ...(warning !== undefined && { platformWarning: withoutSecrets(warning, ctx.accessToken) }) }
+        : `${answer.body.length} bytes that are no JSON object`,
       platformRequestId: requestId,
     })
     for (const usage of readUsage(answer.headers).usages) ctx.onUsage(usage)
-    const warning = answer.headers['x-ad-api-version-warning']
-    if (warning !== undefined) warn(warning)
+    if (warning !== undefined) warn(warning, call.path.split('/')[1] ?? '')
     const failure = failureOf(answer, kind, alarm)
     if (failure !== undefined) throw new DestinationError(failure)
     return { body: body as Record<string, unknown>, date: answer.date ?? new Date(), requestId }

@@ -190,6 +190,12 @@ describe('errors of Meta', () => {
     expect(read({ status, text })).toMatchObject({ kind, code })
   })
 
+  test('a redirect raises an alarm: somebody stands between us and Meta (RELIABILITY.md §2b)', () => {
+    alarms.length = 0
+    read({ status: 302, text: '' })
+    expect(alarms).toEqual([{ kind: 'redirect', detail: 'http_302' }])
+  })
+
   test('a success is none', () => expect(read({ body: { num_received: 1 } })).toBeUndefined())
 
   test('without an answer only one question counts: can it have been done', () => {

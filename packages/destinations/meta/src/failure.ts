@@ -17,8 +17,10 @@ export interface CallKind {
 
 /** Raised when Meta says something that nobody described to us, warns that an API version ends, or takes what we do for abuse. */
 export interface Alarm {
-  readonly kind: 'unknown_error_code' | 'version_warning' | 'abnormal_traffic'
+  readonly kind: 'unknown_error_code' | 'version_warning' | 'abnormal_traffic' | 'redirect'
   readonly detail: string
+  /** Of the API, as called. With `version_warning`. */
+  readonly version?: string
 }
 
 /** How long the breaker stays open. */
@@ -85,7 +87,11 @@ function ofRow(
 export function failureOf(answer: HttpAnswer, call: CallKind, alarm: (alarm: Alarm) => void): Failure | undefined {
   const body = answer.json()
   const envelope = envelopeOf(body)
-  if (envelope === undefined) return withoutEnvelope(answer.status, isRecord(body))
+  if (envelope === undefined) {
+    // Somebody stands between us and Meta, or Meta has moved (RELIABILITY.md §2b).
+    if (answer.status >= 300 && answer.status < 400) alarm({ kind: 'redirect', detail: `http_${answer.status}` })
+    return withoutEnvelope(answer.status, isRecord(body))
+  }
   const { code, subcode, blamed: fields } = envelope
   const named = Number.isNaN(code) ? 'none' : subcode === undefined ? String(code) : `${code}/${subcode}`
   const row = rowOf(code, subcode)

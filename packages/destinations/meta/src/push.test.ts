@@ -127,7 +127,9 @@ describe('pushing a batch', () => {
     const headers = { 'x-ad-account-usage': '{"acc_id_util_pct":96}', 'x-ad-api-version-warning': 'soon' }
     const { ctx, alarms } = await push([{ body: accepted, headers }])
     expect(ctx.usages).toEqual([{ quota: 'api_score', percent: 96 }])
-    expect(alarms).toEqual([{ kind: 'version_warning', detail: 'soon' }])
+    expect(alarms).toEqual([{ kind: 'version_warning', detail: 'soon', version: 'v26.0' }])
+    // What the status page shows is read from the calls.
+    expect(ctx.calls).toMatchObject([{ response: { num_received: 3, platformWarning: 'soon' } }])
   })
 
   test('an answer that says success and nothing else may have been one', async () => {
