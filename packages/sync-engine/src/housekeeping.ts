@@ -1,5 +1,7 @@
 /** What a connector forgets by itself, a little at a time (RELIABILITY.md §4.10): row detail after 90 days, the history after 400, tags that nobody holds
- * any more, the ledger of far audiences that are proven deleted. */
+ * any more and no opt-out may still take from the account, the ledger of far audiences that are proven deleted. */
+
+import { UNCONFIRMED_AFTER } from './options.ts'
 import { purgeDeleted } from './store/far-audience.ts'
 import { FORGET_EARLIER, FORGET_REPEATED } from './store/say-again.ts'
 import type { Engine } from './worker/engine.ts'
@@ -16,7 +18,8 @@ const STATEMENTS = [
   `DELETE FROM normaliser_report WHERE no IN (SELECT no FROM normaliser_report WHERE requested_at < now() - interval '${DETAIL_KEPT}' LIMIT ${ROWS})`,
   `DELETE FROM history WHERE no IN (SELECT no FROM history WHERE at < now() - interval '${HISTORY_KEPT}' LIMIT ${ROWS})`,
   `DELETE FROM ledger_tag WHERE ctid IN (SELECT t.ctid FROM ledger_tag t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no
-     WHERE l.customer_no IS NULL LIMIT ${ROWS})`,
+     WHERE l.customer_no IS NULL AND NOT EXISTS (SELECT FROM privacy_removal p JOIN batch b ON b.no = p.batch_no
+       WHERE p.customer_no = t.customer_no AND b.manner = 'account' AND b.accepted_at > now() - interval '${UNCONFIRMED_AFTER}') LIMIT ${ROWS})`,
   FORGET_REPEATED(ROWS),
   FORGET_EARLIER(ROWS),
 ]

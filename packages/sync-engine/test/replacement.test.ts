@@ -125,6 +125,27 @@ describe('a replacement of the whole list', () => {
     expect(world.far()).toEqual(wanted())
   })
 
+  test('C16, C21: is not begun within a day of an addition that was sent twice: its first sending may still land', async () => {
+    await start()
+    world.behavior.join(7)
+    world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 1 })
+    await world.sync()
+    await due()
+    await world.work()
+    await world.settle()
+    world.behavior.leave(7)
+    await world.sync('full')
+    expect(replaces()).toHaveLength(0)
+    await world.database.admin(
+      `UPDATE sync.batch SET sent_at = sent_at - interval '25 hours', accepted_at = accepted_at - interval '25 hours'; DELETE FROM sync.say_again`,
+    )
+    world.behavior.leave(6)
+    await world.sync('full')
+    await world.settle()
+    expect(replaces().length).toBeGreaterThan(0)
+    expect(world.far()).toEqual(wanted())
+  })
+
   test('C21: is not made where opt-outs could not go to the whole account', async () => {
     world = await makeWorld({ settings: SETTINGS.settings, brake: SETTINGS.brake, rowsPerCall: 2 })
     for (const no of [1, 2, 3]) world.behavior.join(no)

@@ -258,7 +258,7 @@ test('C2: what another audience’s account-wide removal leaves while a repetiti
   const { db, destinationNo } = world.engine
   const [row] = await world.database.admin<{ tag: number; tenant_no: number }>('SELECT tag, tenant_no FROM sync.ledger_tag WHERE customer_no = 1')
   const scope = { audienceNo: world.audienceNo, tenantNo: row?.tenant_no ?? 0, destinationNo, generation: 1 }
-  const elsewhere = () => db.tenant(world.tenantId, (tx) => leaveSharersToSayAgain(tx, scope, 500, [Number(row?.tag)], true))
+  const elsewhere = () => db.tenant(world.tenantId, (tx) => leaveSharersToSayAgain(tx, scope, 500, [Number(row?.tag)], []))
   await elsewhere()
   await db.tenant(world.tenantId, (tx) => sayAgainBy(tx, world.audienceNo, 501, [1]))
   await elsewhere()

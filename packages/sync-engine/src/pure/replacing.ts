@@ -1,5 +1,8 @@
-/** Whether a run says the whole list anew, or adds and removes: one pure rule (SYNC.md C21). */
+/** Whether a run says the whole list anew, or adds and removes, and what it then says of one person: pure rules (SYNC.md C21). */
+import type { KeySet } from '@audience-sync/destination-kit/contract'
 import type { ReplaceWish } from '@audience-sync/destination-kit/replace-contract'
+import type { HeldSet } from './held.ts'
+import type { Part } from './packer.ts'
 
 export interface Choosing {
   readonly wish: ReplaceWish
@@ -48,3 +51,26 @@ export function whyNotReplace(how: Choosing): string | null {
   if (how.people < how.worthFrom.people) return 'The list is short.'
   return how.changes < how.worthFrom.share * Math.max(how.people, how.present) ? 'The difference is small.' : null
 }
+
+export interface ListedPerson {
+  readonly customerNo: number
+  readonly kind: Part['kind']
+  /** What may be there of them now. */
+  readonly before: readonly HeldSet[]
+  readonly sets: readonly KeySet[]
+  readonly fingerprint: number
+  readonly suppressionsAt: string
+}
+
+/** One person of the new list. What was held of them before goes with the old list, and is remembered until then. */
+export const listed = ({ before, ...person }: ListedPerson): Part => ({
+  ...person,
+  operation: 'add',
+  heldAfter: [...before.map(({ set }): HeldSet => ({ set, removing: true })), ...person.sets.map((set) => ({ set, removing: false }))],
+  page: 0,
+  afterRemoval: false,
+})
+
+/** Of these people, those of whom something goes with the old list. */
+export const leftBehind = (parts: readonly Part[]): number[] =>
+  parts.filter(({ heldAfter, sets }) => heldAfter.length > sets.length).map(({ customerNo }) => customerNo)

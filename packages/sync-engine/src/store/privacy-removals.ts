@@ -1,5 +1,6 @@
 /** Who was removed for privacy by which calls: the memory that outlives the ledger's. */
 import type { Tx } from '@audience-sync/db/database'
+import type { CallFor } from '../pure/everywhere.ts'
 import type { LedgerScope } from './ledger.ts'
 
 export async function recordPrivacyRemovals(tx: Tx, scope: LedgerScope, batchNo: number, customers: readonly number[]): Promise<void> {
@@ -49,12 +50,6 @@ export async function recordTakenAlong(tx: Tx, { tenantNo, destinationNo }: Ledg
       people.map(({ heldDigest }) => heldDigest),
     ],
   )
-}
-
-export interface CallFor {
-  readonly customerNo: number
-  readonly batchNo: number
-  readonly heldDigest: Buffer
 }
 
 /** Another audience's accepted calls that took these people along, newest first. */

@@ -30,14 +30,14 @@ export const replacingOf = ({ replacing }: Pick<AudienceRow, 'replacing'>): Repl
 export const setReplacing = (tx: Tx, audienceNo: number, replacing: Replacing | null): Promise<unknown> =>
   tx.query('UPDATE audience SET replacing = $2 WHERE no = $1', [audienceNo, replacing && JSON.stringify(replacing)])
 
-/** Something of the audience is unknown or unapplied, or may still land: an addition would stand beside the new list (C21). */
+/** Something of the audience is unknown or unapplied, or may still land, as a call that was sent twice may: an addition would stand beside the new list (C21). */
 export async function isUnfinished(tx: Tx, audienceNo: number): Promise<boolean> {
   const { rows } = await tx.query<{ unfinished: boolean }>(
     `SELECT EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state IN ('planned', 'sending', 'unknown'))
        OR EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state = 'accepted')
        OR EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state = 'abandoned' AND sent_at > now() - interval '24 hours')
        OR EXISTS (SELECT FROM run r JOIN batch b ON b.run_no = r.no WHERE r.audience_no = $1 AND r.requested_at > now() - interval '7 days'
-         AND b.repeat AND b.accepted_at > now() - interval '24 hours')
+         AND (b.repeat OR b.attempts > 1) AND greatest(b.sent_at, b.accepted_at) > now() - interval '24 hours')
        OR EXISTS (SELECT FROM say_again WHERE audience_no = $1 AND due_at < 'infinity') AS unfinished`,
     [audienceNo],
   )

@@ -13,14 +13,16 @@ import type { Grant } from '@audience-sync/contracts/internal/grants'
 import type { Tx } from '@audience-sync/db/database'
 import type { KeySet } from '@audience-sync/destination-kit/contract'
 import { hmacSha256 } from '@audience-sync/vault/hmac'
-import { decodeHeld, type HeldSet, planRemoval } from '../pure/held.ts'
-import { type Packed, Packer, type Part } from '../pure/packer.ts'
+import { type InAccount, removalEverywhere, sharedBy, whoGoes } from '../pure/everywhere.ts'
+import { decodeHeld } from '../pure/held.ts'
+import { type Packed, Packer } from '../pure/packer.ts'
+import type { BatchPerson } from '../pure/payload.ts'
 import { tagsOf } from '../pure/tags.ts'
 import { heldOf } from '../sealer.ts'
 import { alone } from '../store/alone.ts'
 import { callsFor, recordTakenAlong, type TakenAlong } from '../store/privacy-removals.ts'
 import type { RunRow } from '../store/rows.ts'
-import { leaveSharersToSayAgain } from '../store/tags.ts'
+import { leaveSharersToSayAgain, recordTags } from '../store/tags.ts'
 import { storeBatch } from './batches.ts'
 import { inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
@@ -76,17 +78,8 @@ export async function isOneTenants({ engine, audience }: Job): Promise<boolean> 
   return rows.length === 0
 }
 
-/** One ledger row of one of the people, in whichever audience of the account. */
-interface Held {
-  readonly audienceNo: number
-  readonly customerNo: number
+interface Held extends InAccount {
   readonly held: Buffer
-  /** Last said there was that they belong. */
-  readonly present: boolean
-  /** To be removed there, too. */
-  readonly privacy: boolean
-  /** A call that names them has no known outcome. */
-  readonly open: boolean
 }
 
 const heldInAccount = ({ engine, audience, lease }: Job, customers: readonly number[]): Promise<Held[]> =>
@@ -110,16 +103,9 @@ async function shareCalls(job: Job, run: RunRow, rows: readonly Held[]): Promise
   const { lease, engine } = job
   const mine = new Map(rows.filter(({ audienceNo, open }) => audienceNo === job.audience.no && !open).map((row) => [row.customerNo, row]))
   const calls = await inTenant(engine, lease.tenantId, (tx) => callsFor(tx, job.audience.no, [...mine.keys()]))
-  const found = new Map<number, number[]>()
-  const done = new Set<number>()
-  for (const { customerNo, batchNo, heldDigest } of calls) {
-    const row = mine.get(customerNo)
-    if (!row || done.has(customerNo) || !digestOf(row.held).equals(heldDigest)) continue
-    found.set(batchNo, [...(found.get(batchNo) ?? []), customerNo])
-    done.add(customerNo)
-  }
+  const found = sharedBy(new Map([...mine].map(([no, { held }]) => [no, digestOf(held)])), calls)
   for (const [batchNo, customers] of found) await share(job, run, batchNo, customers)
-  return done
+  return new Set([...found.values()].flat())
 }
 
 async function share(job: Job, run: RunRow, batchNo: number, customers: readonly number[]): Promise<void> {
@@ -132,7 +118,7 @@ async function share(job: Job, run: RunRow, batchNo: number, customers: readonly
     return { made: rows[0], held: await heldOfPeople(tx, job, customers) }
   })
   if (!made) throw new Error(`Batch ${batchNo} is not visible to this role.`)
-  const parts = customers.map((customerNo) => partOf(customerNo, held.get(customerNo) ?? [], []))
+  const parts = customers.map((customerNo) => removalEverywhere(customerNo, held.get(customerNo) ?? [], []))
   const batch = await storeBatch(
     job,
     run,
@@ -154,25 +140,19 @@ async function share(job: Job, run: RunRow, batchNo: number, customers: readonly
 async function call(job: Job, run: RunRow, customers: readonly number[], rows: readonly Held[], force: boolean): Promise<readonly number[]> {
   const { engine, audience, lease } = job
   const { manifest, lane } = engine.destination
-  const of = Map.groupBy(rows, ({ customerNo }) => customerNo)
-  const others = (no: number) => (of.get(no) ?? []).filter(({ audienceNo }) => audienceNo !== audience.no)
-  const here = (no: number) => (of.get(no) ?? []).some(({ audienceNo }) => audienceNo === audience.no)
-  const stays = (no: number) => others(no).some(({ present, privacy }) => present && !privacy)
-  const going = customers.filter((no) => here(no) && (force || !stays(no)))
+  const { going, apart, others, along } = whoGoes(audience.no, customers, rows, force)
   const packer = new Packer(manifest.limits.rowsPerCall, lane)
   const say = async (packed: Packed) => {
     const grant = await grantOf(job)
     await takeQuota(job, grant.tier, 'write')
-    const along = packed.parts.flatMap(({ customerNo }) =>
-      others(customerNo)
-        .filter(({ privacy, open }) => privacy && !open)
-        .map(({ audienceNo, held }): TakenAlong => ({ audienceNo, customerNo, heldDigest: digestOf(held) })),
+    const taken = packed.parts.flatMap(({ customerNo }) =>
+      along(customerNo).map(({ audienceNo, held }): TakenAlong => ({ audienceNo, customerNo, heldDigest: digestOf(held) })),
     )
     const batch = await storeBatch(job, run, packed, {
       session: null,
       privacy: true,
       manner: 'account',
-      alongside: (tx, no) => recordTakenAlong(tx, job.scope, no, along),
+      alongside: (tx, no) => recordTakenAlong(tx, job.scope, no, taken),
     })
     await sendBatch(job, run, batch, true)
   }
@@ -188,52 +168,30 @@ async function call(job: Job, run: RunRow, customers: readonly number[], rows: r
     return { mine: await heldOfPeople(tx, job, going), elsewhere }
   })
   for (const no of going) {
-    const part = partOf(no, mine.get(no) ?? [], elsewhere.get(no) ?? [])
+    const part = removalEverywhere(no, mine.get(no) ?? [], elsewhere.get(no) ?? [])
     if (part.sets.length > 0) for (const packed of packer.add([part])) await say(packed)
   }
   for (const packed of packer.flush()) await say(packed)
-  const gone = new Set(going)
-  return customers.filter((no) => !gone.has(no))
+  return apart
 }
 
-function partOf(customerNo: number, held: readonly HeldSet[], elsewhere: readonly KeySet[]): Part {
-  const { heldAfter } = planRemoval(held)
-  const { remove } = planRemoval([...held, ...elsewhere.map((set) => ({ set, removing: false }))])
-  return {
-    customerNo,
-    operation: 'remove',
-    kind: 'withdrawn',
-    sets: remove,
-    heldAfter,
-    fingerprint: null,
-    page: 0,
-    afterRemoval: false,
-    suppressionsAt: '0:0',
-  }
-}
-
-/** C2: an account-wide removal takes a shared identifier from every audience; whoever else holds it there is said again. */
-export async function leaveSharersElsewhere(
-  tx: Tx,
-  { engine, audience }: Job,
-  batchNo: number,
-  customers: readonly number[],
-  sets: readonly KeySet[],
-): Promise<void> {
+/**
+ * C2: an account-wide removal takes a shared identifier from every audience; whoever else holds it there is said again, and whoever is added by it
+ * before the platform has finished, for which the tags are left there.
+ */
+export async function leaveSharersElsewhere(tx: Tx, { engine, audience }: Job, batchNo: number, people: readonly BatchPerson[]): Promise<void> {
   const { rows } = await tx.query<{ no: number; tenantNo: number; destinationNo: number; generation: number; tagKey: Buffer }>(
     `SELECT no, tenant_no AS "tenantNo", destination_no AS "destinationNo", generation, tag_key AS "tagKey" FROM audience
      WHERE destination_no = $1 AND account_external_id = $2 AND no <> $3 AND deleted_at IS NULL AND tag_key IS NOT NULL ORDER BY no`,
     [audience.destinationNo, audience.accountExternalId, audience.no],
   )
   const open = engine.sealer.opening(tx, audience.tenantId)
-  for (const { no, tagKey, ...scope } of rows) {
+  for (const { no, tagKey, ...rest } of rows) {
+    const scope = { audienceNo: no, ...rest }
     const tagging = hmacSha256(await open(tagKey, ['tags', String(no)]))
-    await leaveSharersToSayAgain(tx, { audienceNo: no, ...scope }, batchNo, tagsOf(tagging, engine.destination.manifest.keys, sets), true)
-    // They leave there, too, and that audience says so itself.
-    await tx.query(
-      `DELETE FROM say_again s USING todo t WHERE s.audience_no = $1 AND s.customer_no = ANY($2) AND s.after_batch = $3
-         AND t.audience_no = s.audience_no AND t.customer_no = s.customer_no AND t.reason = 'privacy'`,
-      [no, customers, batchNo],
-    )
+    const tagged = people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, engine.destination.manifest.keys, sets) }))
+    const gone = people.map(({ customerNo }) => customerNo)
+    await leaveSharersToSayAgain(tx, scope, batchNo, [...new Set(tagged.flatMap(({ tags }) => tags))], gone)
+    await recordTags(tx, scope, tagged)
   }
 }

@@ -13,8 +13,8 @@ import type { Tx } from '@audience-sync/db/database'
 import type { Session } from '@audience-sync/destination-kit/contract'
 import type { Feed } from '../peers.ts'
 import { fingerprintOf } from '../pure/diff.ts'
-import type { HeldSet } from '../pure/held.ts'
 import { type Packed, Packer, type Part } from '../pure/packer.ts'
+import { leftBehind, listed } from '../pure/replacing.ts'
 import { forgetRemoved, leave } from '../store/ledger.ts'
 import { type Replacing, replacingOf, setReplacing } from '../store/replacing.ts'
 import type { RunRow } from '../store/rows.ts'
@@ -63,8 +63,7 @@ export async function replaceWholeList(
   }
   /** What was held of people before goes with the old list. */
   const letGoOfOld = async (tx: Tx, parts: readonly Part[]): Promise<void> => {
-    const known = parts.filter(({ heldAfter, sets }) => heldAfter.length > sets.length).map(({ customerNo }) => customerNo)
-    await tx.query('UPDATE ledger SET remove_batch = $3 WHERE audience_no = $1 AND customer_no = ANY($2)', [audience.no, known, replacing.removal])
+    await tx.query('UPDATE ledger SET remove_batch = $3 WHERE audience_no = $1 AND customer_no = ANY($2)', [audience.no, leftBehind(parts), replacing.removal])
   }
   const wasSent = (no: number): Promise<boolean> =>
     inTenant(
@@ -139,17 +138,7 @@ async function partsOfList(job: Job, feed: Feed, decided: readonly Decided[], ta
     if (verdict?.no !== customerNo) throw new Error('The fetch answered for somebody else.')
     const before = held.get(customerNo) ?? []
     const present = before.some(({ removing }) => !removing)
-    const part = (kind: Part['kind'], sets: Part['sets'], fingerprint: number): Part => ({
-      customerNo,
-      operation: 'add',
-      kind,
-      sets,
-      heldAfter: [...before.map(({ set }): HeldSet => ({ set, removing: true })), ...sets.map((set) => ({ set, removing: false }))],
-      fingerprint,
-      page: 0,
-      afterRemoval: false,
-      suppressionsAt,
-    })
+    const part = (kind: Part['kind'], sets: Part['sets'], fingerprint: number): Part => listed({ customerNo, kind, before, sets, fingerprint, suppressionsAt })
     const prepared = verdict.verdict === 'send' ? preparedFor(job, verdict) : null
     if (verdict.verdict === 'send' && prepared && prepared.rejected === null) {
       const kind = decision.kind === 'unchanged' ? 'none' : present ? 'replaced' : 'added'

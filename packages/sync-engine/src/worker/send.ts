@@ -169,7 +169,7 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
     if (row.operation === 'add' && !keepsOrder && applies !== 'answer')
       await leaveAddedToSayAgain(tx, job.scope, () => people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })))
-    if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, customers, taken)
+    if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, people)
     if (applied && !effectless && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
     // What a repetition did is not seen: whoever it removed is forgotten when it can have no effect any more.
     if (applied && row.operation === 'remove' && !(row.repeat && applies === 'settle')) await forgetRemoved(tx, row.audienceNo, [row.no])
