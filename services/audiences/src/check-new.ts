@@ -76,10 +76,13 @@ export async function checkNew(peers: Peers, destinations: Destinations, tenantI
   const identifiers = chosenIdentifiers(manifest, asked) ?? [...UNCHOSEN]
   const minimumSize = asked.minimumSize ?? manifest.minimumSize
 
-  const [behaviorId, accountId] = [uuidOf('behavior', asked.behaviorId), uuidOf('account', asked.accountId)]
-  const [behavior, account] = await Promise.all([behaviorId && peers.behavior(tenantId, behaviorId), accountId && peers.account(tenantId, accountId)])
+  const behaviorId = uuidOf('behavior', asked.behaviorId)
+  const behavior = behaviorId && (await peers.behavior(tenantId, behaviorId))
   if (!behaviorId || !behavior) throw new AppError('behavior_unknown', 'There is no behavior with that id.')
-  if (!accountId || !account) throw new AppError('account_unknown', 'There is no account with that id.')
+  const accountId = uuidOf('account', asked.accountId ?? (await defaultAccount(peers, tenantId, asked, behavior)))
+  const account = accountId && (await peers.account(tenantId, accountId))
+  if (!accountId || !account)
+    throw new AppError('account_unknown', asked.accountId ? 'There is no account with that id.' : 'The default account is there no more.')
   const name = nameOf(asked, behavior, manifest, settings)
   checkChoices({ manifest, name, description: asked.description, identifiers })
   if (asked.adopt && manifest.audienceId?.test(asked.adopt.externalId) === false) throw invalid('adopt.externalId', `no id of an audience at ${manifest.title}`)
@@ -101,6 +104,13 @@ export async function checkNew(peers: Peers, destinations: Destinations, tenantI
     members: behavior.members,
     eligible,
   }
+}
+
+/** @throws AppError account_required */
+async function defaultAccount(peers: Peers, tenantId: string, { destination, behaviorId, purpose }: NewAudience, { kind }: Behavior): Promise<string> {
+  const found = await peers.defaultAccount(tenantId, { destination, behaviorId, behaviorKind: kind, purpose })
+  if (found === null) throw new AppError('account_required', `\`accountId\` is left out, and there is no default account for this export to ${destination}.`)
+  return found
 }
 
 function nameOf({ name, purpose, schedule }: NewAudience, behavior: Behavior, manifest: Manifest, settings: unknown): string {

@@ -3,7 +3,7 @@
 import { publicId } from '@audience-sync/contracts/ids'
 import { ErasureSubject, PendingErasures } from '@audience-sync/contracts/internal/erasures'
 import { BehaviorSummary, EligibleCount, Explained, ResolveAnswer } from '@audience-sync/contracts/internal/feed'
-import { AccountSummary } from '@audience-sync/contracts/internal/grants'
+import { AccountSummary, ResolvedDefault } from '@audience-sync/contracts/internal/grants'
 import type { Purpose } from '@audience-sync/contracts/people'
 import { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
 import type { Transformation } from '@audience-sync/contracts/transformations'
@@ -23,6 +23,8 @@ export interface Peers {
   /** Ids are bare UUIDs. undefined: the tenant has no such thing. */
   behavior(tenantId: string, id: string): Promise<Behavior | undefined>
   account(tenantId: string, id: string): Promise<Account | undefined>
+  /** The account that an export goes to when it names none; null: there is no default for it. */
+  defaultAccount(tenantId: string, of: { destination: string; behaviorId: string; behaviorKind: string; purpose: string }): Promise<string | null>
   /** Counts stop at `atMost`; without it everyone is counted. */
   eligible(tenantId: string, behaviorId: string, purpose: Purpose, groups: number, atMost?: number): Promise<z.output<typeof EligibleCount>>
   /** What ingest noted of the members' identifiers, in figures. */
@@ -49,6 +51,9 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
     behavior: (tenantId, id) => orUndefined(behaviorExport.get(behaviorPath(id), { tenantId, schema: BehaviorSummary, timeoutMs: TIMEOUT_MS })),
     account: (tenantId, id) =>
       orUndefined(connections.get(`/internal/v1/accounts/${publicId('account', id)}`, { tenantId, schema: AccountSummary, timeoutMs: TIMEOUT_MS })),
+    async defaultAccount(tenantId, query) {
+      return (await connections.get('/internal/v1/default-account', { tenantId, schema: ResolvedDefault, query, timeoutMs: TIMEOUT_MS })).accountId
+    },
     eligible: (tenantId, behaviorId, purpose, groups, atMost) =>
       behaviorExport.get(`${behaviorPath(behaviorId)}/eligible`, {
         tenantId,

@@ -37,6 +37,24 @@ describe('creation', () => {
     expect((await rig.call('GET', `/v1/audiences/${audience.id}`)).body).toEqual(audience)
   })
 
+  test('without an account it goes to the default one, asked for by behavior, its kind, purpose and destination', async () => {
+    const asked = body({ accountId: undefined, purpose: 'exclusion' })
+    const none = await rig.call('POST', '/v1/audiences', asked)
+    expect(none).toMatchObject({ status: 422, body: { code: 'account_required', solution: expect.stringContaining('/v1/default-accounts') } })
+    expect(rig.world.defaultAsked.at(-1)).toEqual({ destination: 'meta', behaviorId: asked.behaviorId, behaviorKind: 'custom', purpose: 'exclusion' })
+
+    rig.world.defaultAccount = rig.account()
+    expect(await rig.call('POST', '/v1/audiences', asked)).toMatchObject({ status: 201, body: { accountId: rig.world.defaultAccount, purpose: 'exclusion' } })
+    const named = rig.account() // one that is named goes before the default
+    expect(await rig.call('POST', '/v1/audiences', body({ accountId: named }))).toMatchObject({ status: 201, body: { accountId: named } })
+    // A default is no permission: what stands against the account is said as of any other.
+    rig.world.defaultAccount = rig.account({ selected: false })
+    expect(await rig.call('POST', '/v1/audiences', asked)).toMatchObject({ status: 409, body: { code: 'account_not_selected' } })
+    rig.world.defaultAccount = publicId('account', newUuid())
+    expect(await rig.call('POST', '/v1/audiences', asked)).toMatchObject({ status: 422, body: { code: 'account_unknown' } })
+    rig.world.defaultAccount = null
+  })
+
   test('start: false makes no run', async () => {
     const audience = await rig.audience({ start: false })
     expect(audience).toMatchObject({ status: 'pending', lastRun: null })

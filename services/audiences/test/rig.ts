@@ -19,6 +19,9 @@ const log = createLogger({ name: 'audiences', level: process.env.TEST_LOG ?? 'si
 export interface World {
   behaviors: Map<string, { members: number; eligible: number }>
   accounts: Map<string, Record<string, unknown>>
+  /** The account that connections names as the default, and what it was asked. */
+  defaultAccount: string | null
+  defaultAsked: unknown[]
   /** Rows of the feed by customer number. */
   rows: Map<number, [number, 0 | 1, number, number, string]>
   customers: Map<string, number>
@@ -68,6 +71,8 @@ export async function startRig(): Promise<Rig> {
   const world: World = {
     behaviors: new Map(),
     accounts: new Map(),
+    defaultAccount: null,
+    defaultAsked: [],
     rows: new Map(),
     customers: new Map(),
     explained: new Map(),
@@ -137,6 +142,10 @@ export async function startRig(): Promise<Rig> {
     const found = request.auth.tenantId === tenantId ? world.accounts.get((request.params as { id: string }).id) : undefined
     if (!found) throw new AppError('not_found', 'No such account.')
     return found
+  })
+  connections.get('/internal/v1/default-account', async (request) => {
+    world.defaultAsked.push(request.query)
+    return { accountId: request.auth.tenantId === tenantId ? world.defaultAccount : null }
   })
   const listen = { host: '127.0.0.1', port: 0 }
   const [feedUrl, connectionsUrl] = [await feed.listen(listen), await connections.listen(listen)]

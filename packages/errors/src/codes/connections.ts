@@ -4,6 +4,11 @@ import { entry } from './entry.ts'
 export const connections = {
   destination_unknown: entry(422, 'No such destination', 'Use one of the ids that GET /v1/destinations lists.'),
   account_unknown: entry(422, 'No such account', 'Use the id of an account that GET /v1/accounts lists.'),
+  account_required: entry(
+    422,
+    'No account is named, and none is the default',
+    'Name one in `accountId`, or set a default account with PUT /v1/default-accounts.',
+  ),
   account_not_selected: entry(409, 'The account is not selected for use', 'Select it with PUT /v1/connections/{id}/accounts.'),
   account_inactive: entry(
     409,
