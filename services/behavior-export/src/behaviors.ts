@@ -38,6 +38,17 @@ export async function requireBehavior(tx: Tx, id: string): Promise<BehaviorRow> 
   return rows[0]
 }
 
+/** In the order given. @throws `behavior_unknown`, which names the first that is unknown, foreign or no id at all. */
+export async function requireBehaviors(tx: Tx, ids: readonly string[]): Promise<BehaviorRow[]> {
+  const { rows } = await tx.query<BehaviorRow>(`SELECT ${COLUMNS} FROM behavior WHERE id = ANY($1::uuid[])`, [ids.map((id) => uuidOf('behavior', id) ?? null)])
+  const found = new Map(rows.map((row) => [publicId('behavior', row.id), row]))
+  return ids.map((id) => {
+    const row = found.get(id)
+    if (!row) throw new AppError('behavior_unknown', `There is no behavior ${id}.`)
+    return row
+  })
+}
+
 /** Numbers of behaviors as events name them, `id:<uuid>` or `key:<key>`; unknown ones are left out. */
 export async function findBehaviorNumbers(tx: Tx, tenant: Tenant, references: readonly string[]): Promise<Map<string, number>> {
   const named = (prefix: string) => references.flatMap((reference) => (reference.startsWith(prefix) ? [reference.slice(prefix.length)] : []))

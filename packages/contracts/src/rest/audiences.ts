@@ -51,12 +51,10 @@ export const NewAudience = z
   .strictObject({
     behaviorId: zId('behavior'),
     destination: z.string().max(64).meta({ example: 'meta' }),
-    accountId: zId('account')
-      .optional()
-      .meta({
-        description:
-          'left out: the default account (`/v1/default-accounts`) for the behavior, else for the purpose, else for the kind of behavior, else for the destination',
-      }),
+    accountId: zId('account').optional().meta({
+      description:
+        'left out: the default account (`/v1/default-accounts`) for the behavior, else for the purpose, else for the kind of behavior, else for the destination',
+    }),
     name: Name.meta({ description: '`{behavior}`, `{quarter}`, `{purpose}`, `{duration}` and `{date}` are filled in' }),
     description: z.string().max(2_000).default(''),
     purpose: AudiencePurpose.default('targeting'),

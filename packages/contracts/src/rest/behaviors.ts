@@ -64,6 +64,48 @@ export const BehaviorHealth = z
   .meta({ id: 'BehaviorHealth' })
 export type BehaviorHealth = z.infer<typeof BehaviorHealth>
 
+const share = z.number().min(0).max(1)
+const MOST_OVERLAPPING = 10 // 45 pairs, and a bit of a number for each
+
+/** GET /v1/behaviors/overlap?ids=beh_…,beh_… */
+export const OverlapQuery = z.strictObject({
+  ids: z
+    .string()
+    .max(1_000)
+    .transform((text) => text.split(','))
+    .pipe(
+      z
+        .array(z.string().min(1))
+        .min(2)
+        .max(MOST_OVERLAPPING)
+        .refine((ids) => new Set(ids).size === ids.length, 'names a behavior twice'),
+    )
+    .meta({ description: `two to ${MOST_OVERLAPPING} behaviors, separated by commas`, type: 'string' }),
+})
+
+export const BehaviorOverlap = z
+  .object({
+    behaviors: z.array(z.object({ behaviorId: zId('behavior'), key: z.string(), name: z.string(), members: z.int() })),
+    pairs: z
+      .array(
+        z.object({
+          behaviorIds: z.array(zId('behavior')).length(2),
+          common: z.int().meta({ description: 'members of both' }),
+          shareOfFirst: share.meta({ description: 'of the members of the first who are in both' }),
+          shareOfSecond: share,
+        }),
+      )
+      .meta({ description: 'each two of them once' }),
+    sampledShare: z
+      .number()
+      .nullable()
+      .meta({
+        description: 'null: everyone was counted. Else the members are too many for one answer: this share of the customers was, and the figures are scaled up',
+      }),
+  })
+  .meta({ id: 'BehaviorOverlap' })
+export type BehaviorOverlap = z.infer<typeof BehaviorOverlap>
+
 // ─── bulk ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 /** One line of POST /v1/behaviors/{id}/members. */

@@ -1,14 +1,23 @@
-/** Behaviors over REST: made, listed, described anew; their health. */
+/** Behaviors over REST: made, listed, described anew; their health, and what they have in common. */
 import { uuidOf } from '@audience-sync/contracts/ids'
-import { Behavior, BehaviorHealth, BehaviorPatch, BehaviorWithMembers, NewBehavior } from '@audience-sync/contracts/rest/behaviors'
+import {
+  Behavior,
+  BehaviorHealth,
+  BehaviorOverlap,
+  BehaviorPatch,
+  BehaviorWithMembers,
+  NewBehavior,
+  OverlapQuery,
+} from '@audience-sync/contracts/rest/behaviors'
 import type { Database } from '@audience-sync/db/database'
 import type { App } from '@audience-sync/service/app'
 import { idempotent } from '@audience-sync/service/idempotency'
 import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { z } from 'zod'
-import { changeBehavior, countMembers, createBehavior, listBehaviors, requireBehavior, showBehavior } from '../behaviors.ts'
+import { changeBehavior, countMembers, createBehavior, listBehaviors, requireBehavior, requireBehaviors, showBehavior } from '../behaviors.ts'
 import { readHealth } from '../health.ts'
+import { readOverlap } from '../overlap.ts'
 import { requireTenant } from '../tenants.ts'
 
 const tags = ['behaviors']
@@ -72,5 +81,14 @@ export function behaviorRoutes(app: App, { db, vault }: { readonly db: Database;
       schema: { tags, summary: 'How much of a behavior can be sent, and what is in the way', params, response: { 200: BehaviorHealth } },
     },
     (request) => db.tenant(request.auth.tenantId, async (tx) => readHealth(tx, (await requireBehavior(tx, request.params.id)).no)),
+  )
+
+  app.get(
+    '/v1/behaviors/overlap',
+    {
+      config: { scope: 'behaviors:read' },
+      schema: { tags, summary: 'How many members behaviors have in common', querystring: OverlapQuery, response: { 200: BehaviorOverlap } },
+    },
+    (request) => db.tenant(request.auth.tenantId, async (tx) => readOverlap(tx, await requireBehaviors(tx, request.query.ids))),
   )
 }
