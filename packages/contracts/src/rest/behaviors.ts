@@ -96,12 +96,9 @@ export const BehaviorOverlap = z
         }),
       )
       .meta({ description: 'each two of them once' }),
-    sampledShare: z
-      .number()
-      .nullable()
-      .meta({
-        description: 'null: everyone was counted. Else the members are too many for one answer: this share of the customers was, and the figures are scaled up',
-      }),
+    sampledShare: z.number().nullable().meta({
+      description: 'null: everyone was counted. Else the members are too many for one answer: this share of the customers was, and the figures are scaled up',
+    }),
   })
   .meta({ id: 'BehaviorOverlap' })
 export type BehaviorOverlap = z.infer<typeof BehaviorOverlap>
