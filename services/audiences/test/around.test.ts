@@ -24,8 +24,6 @@ describe('sizes', () => {
     const becomes = async (eligible: number) => {
       rig.world.behaviors.set(behaviorId, { members: eligible, eligible })
       await counted()
-      // As if a minute had passed: otherwise the next full count is put off, and with it the end of this one.
-      await rig.database.admin('UPDATE sync.size_check SET counted_at = NULL')
       await behaviorUpdated(behaviorId)
       await counted()
     }
@@ -42,6 +40,20 @@ describe('sizes', () => {
     await becomes(100)
     expect(await crossings()).toEqual(['above', 'below', 'above'])
   })
+})
+
+test.each([10, 2_000])('the size shown is the one that the status was decided by, at once: minimum %i', async (minimumSize) => {
+  const behaviorId = rig.behavior(minimumSize - 1)
+  const { id } = await rig.audience({ behaviorId, minimumSize, schedule: { frequency: 'manual' } })
+  const becomes = async (eligible: number) => {
+    await counted()
+    rig.world.behaviors.set(behaviorId, { members: eligible, eligible })
+    await behaviorUpdated(behaviorId)
+    await until(`${eligible} are shown`, async () => (await get(id)).size.eligible === eligible)
+    return get(id)
+  }
+  expect(await becomes(minimumSize + 3)).toMatchObject({ status: 'syncing', size: { behavior: minimumSize + 3 } })
+  expect(await becomes(1)).toMatchObject({ status: 'paused', statusReason: { code: 'audience_too_small' }, size: { behavior: 1 } })
 })
 
 test('sizes are counted in full soon after creation, and shown over time', async () => {
