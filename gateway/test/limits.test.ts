@@ -5,7 +5,7 @@ import { ADMIN, codeOf, type Harness, harness } from './harness.ts'
 
 /** Of changes. */
 const PER_SECOND = 2
-const ASKED = 40 // more than would grow in the seconds that a slow machine takes for them
+const ASKED = 20 // more than would grow in the seconds that a slow machine takes for them
 
 let gateway: Harness
 beforeAll(async () => {

@@ -10,7 +10,7 @@ beforeAll(async () => {
   await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done))
   gateway = await harness({
     instead: { 'behavior-export': `http://127.0.0.1:${(silent.address() as AddressInfo).port}` },
-    timeouts: { bodyMs: 100, answerMs: 300 },
+    timeouts: { bodyMs: 500, answerMs: 500 },
   })
 })
 afterAll(async () => {

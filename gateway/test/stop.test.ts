@@ -48,7 +48,8 @@ test('fifty equal requests with one Idempotency-Key make one key', async () => {
   const made = answers.filter(({ id }) => id)
   expect(new Set(made.map(({ id }) => id)).size).toBe(1)
   expect(made.filter(({ key }) => key)).toHaveLength(1)
-  expect(answers.filter(({ id }) => !id).every(({ code }) => code === 'idempotency_in_flight')).toBe(true)
+  // Or the database had no connection free for three seconds (F7): both say to come again.
+  expect(answers.filter(({ id, code }) => !id && code !== 'idempotency_in_flight' && code !== 'service_unavailable')).toEqual([])
   expect(await gateway.database.admin('SELECT 1 FROM gateway.api_key')).toHaveLength(1)
   await gateway.stop()
 })

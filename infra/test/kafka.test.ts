@@ -47,5 +47,5 @@ promise(
     expect(() => process.kill(next.pid, 0)).toThrow('ESRCH')
     rmSync(dataDir, { recursive: true, force: true })
   },
-  60_000,
+  180_000,
 )

@@ -1,6 +1,7 @@
 /** The main job: a behavior becomes an audience and stays in step with it, and the API says what happened. */
 
 import { createAudience, createBehavior, FINISHED, ingest, members, refresh, waitRun } from '@audience-sync/testing/conductor-client'
+import { patiently } from '@audience-sync/testing/patient'
 import { until } from '@audience-sync/testing/until'
 import { describe, expect, test } from '@jest/globals'
 import { callsForNewAudiences, customer, farRows, joins, lastSeq, leaves, optedOut, people, person, rowsOf, sha256, uploads } from './people.ts'
@@ -82,8 +83,8 @@ export function mainJob(stage: Stage): void {
       await members(client, behavior, people(0, 20).map(joins))
       const made = await createAudience(client, behavior, accountId, { start: false })
       system.signal('twin', 'SIGSTOP') // the platform takes its time: the first run outlives the storm, however slow the machine
-      const answers = await Promise.all(Array.from({ length: 100 }, () => client.ask('POST', `/v1/audiences/${made.id}/refresh`, {}))).finally(() =>
-        system.signal('twin', 'SIGCONT'),
+      const answers = await Promise.all(Array.from({ length: 100 }, () => patiently(() => client.ask('POST', `/v1/audiences/${made.id}/refresh`, {})))).finally(
+        () => system.signal('twin', 'SIGCONT'),
       )
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
       const runs = new Set<string>(answers.map(({ body }) => body.id))

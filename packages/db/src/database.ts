@@ -33,6 +33,8 @@ export interface DatabaseOptions {
   readonly name: string
   /** Connections at most; the default leaves room for ten services on one small server. */
   readonly max?: number
+  /** How long somebody waits for a connection, a free one or a new one; 3 s unless given. */
+  readonly connectTimeoutMs?: number
 }
 
 const CONNECT_TIMEOUT_MS = 3_000 // F7: a request fails before its own 10 s deadline
@@ -46,12 +48,12 @@ const MAX_TRIES = 5 // each deadlock frees one side, so five is far beyond what 
 // int8 comes back as a string by default; our bigints (surrogate numbers, counts) stay far below 2^53.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number)
 
-export function openDatabase({ url, name, max = 10 }: DatabaseOptions): Database {
+export function openDatabase({ url, name, max = 10, connectTimeoutMs = CONNECT_TIMEOUT_MS }: DatabaseOptions): Database {
   const pool = new pg.Pool({
     connectionString: url,
     application_name: name,
     max,
-    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    connectionTimeoutMillis: connectTimeoutMs,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     lock_timeout: LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,

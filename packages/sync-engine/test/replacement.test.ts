@@ -285,7 +285,7 @@ describe('a replacement that meets trouble', () => {
     expect(seqs()).toEqual([1, 1, 2, 3])
     await world.settle()
     await expectInStep()
-  }, 60_000)
+  }, 180_000)
 
   test('C21: the last call, made again, was taken when the platform says that it has finished', async () => {
     await start()
@@ -364,7 +364,7 @@ describe('a replacement that meets trouble', () => {
     expect(world.far()).toEqual(wanted())
     expect(await ledger()).toEqual(members())
     expect((await world.run(run)).finished_at).not.toBeNull()
-  }, 60_000)
+  }, 180_000)
 
   test('C21: one that the platform refuses before it begins leaves everybody as they were, and the same run adds and removes', async () => {
     await start()

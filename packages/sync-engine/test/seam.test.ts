@@ -169,5 +169,5 @@ describe.each(Object.keys(sides))('on %s', (name) => {
     }
     const wanted = [...world.behavior.people.values()].filter(({ member }) => member).map(({ identifiers }) => side.emailKey(identifiers.email ?? ''))
     expect(side.members()).toEqual(wanted.sort())
-  }, 60_000)
+  }, 180_000)
 })

@@ -17,6 +17,9 @@ export interface TestDatabase {
   drop(): Promise<void>
 }
 
+/** Of those who wait in line for a connection, in tests that let a hundred in at once. */
+export const PATIENT_MS = 60_000
+
 /** Call in `beforeAll`, and `drop()` in `afterAll`. */
 export async function testDatabase(): Promise<TestDatabase> {
   const root = process.env.TEST_ADMIN_URL
@@ -35,7 +38,7 @@ export async function testDatabase(): Promise<TestDatabase> {
     adminUrl,
     url: (role) => urlAs(adminUrl, role),
     as(role, max) {
-      const database = openDatabase({ url: urlAs(adminUrl, role), name: `test ${role}`, ...(max && { max }) })
+      const database = openDatabase({ url: urlAs(adminUrl, role), name: `test ${role}`, connectTimeoutMs: PATIENT_MS, ...(max && { max }) })
       opened.push(database)
       return database
     },

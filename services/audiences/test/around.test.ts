@@ -5,7 +5,7 @@ import { type Rig, startRig } from './rig.ts'
 
 let rig: Rig
 beforeAll(async () => {
-  rig = await startRig()
+  rig = await startRig({ counts: true })
 })
 afterAll(() => rig.stop())
 

@@ -1,5 +1,6 @@
 /** What users wish of audiences that exist: refresh, pause, approve, cancel, delete, change. */
 import { newUuid } from '@audience-sync/contracts/ids'
+import { patiently } from '@audience-sync/testing/patient'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { type Rig, startRig } from './rig.ts'
 
@@ -15,7 +16,7 @@ describe('refresh', () => {
   test('a hundred at once make at most two runs, and each finds its run', async () => {
     const { id, lastRun } = await rig.audience()
     await rig.database.admin(`UPDATE sync.run SET status = 'running', started_at = now() WHERE id = $1`, [lastRun.id.slice(4)])
-    const answers = await Promise.all(Array.from({ length: 100 }, () => rig.call('POST', `/v1/audiences/${id}/refresh`, {})))
+    const answers = await Promise.all(Array.from({ length: 100 }, () => patiently(() => rig.call('POST', `/v1/audiences/${id}/refresh`, {}))))
     expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
     expect(new Set(answers.map((answer) => answer.body.id)).size).toBe(1)
     expect(await runsOf(id)).toHaveLength(2)

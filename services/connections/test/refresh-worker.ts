@@ -1,6 +1,7 @@
 /** One process of many: on `go` it asks for a grant fifty times at once and answers with what it got. */
 import { openDatabase } from '@audience-sync/db/database'
 import { createLogger } from '@audience-sync/service/log'
+import { PATIENT_MS } from '@audience-sync/testing/database'
 import { createDekStore } from '@audience-sync/vault/dek-store'
 import { parseKeks } from '@audience-sync/vault/keks'
 import { createAccountSync } from '../src/account-sync.ts'
@@ -20,8 +21,8 @@ export interface Work {
 }
 
 const { databaseUrl, kek, farUrl, tenantId, accountId, callers } = JSON.parse(process.argv[2] ?? '') as Work
-const db = openDatabase({ url: databaseUrl, name: 'refresh worker' })
-const refreshDb = openDatabase({ url: databaseUrl, name: 'refresh worker, refresher', max: 2 })
+const db = openDatabase({ url: databaseUrl, name: 'refresh worker', connectTimeoutMs: PATIENT_MS })
+const refreshDb = openDatabase({ url: databaseUrl, name: 'refresh worker, refresher', max: 2, connectTimeoutMs: PATIENT_MS })
 const adapters = new Map([['strict', strictAdapter(farUrl)]])
 const log = createLogger({ name: 'worker', level: 'silent' })
 const vault = createCredentialVault(createDekStore({ db, keks: parseKeks(kek) }))
