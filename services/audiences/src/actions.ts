@@ -15,7 +15,7 @@ import { audience } from '@audience-sync/sync-engine/schema/audience'
 import { run } from '@audience-sync/sync-engine/schema/run'
 import { type AudienceRow, type RunRow, readAudience, readRun } from '@audience-sync/sync-engine/store/rows'
 import { setStatus } from '@audience-sync/sync-engine/store/status'
-import { and, eq, ne } from 'drizzle-orm'
+import { eq } from 'drizzle-orm'
 import { choiceOf } from './audience-json.ts'
 import { checkChoices, chosenIdentifiers, invalid } from './check-new.ts'
 import { type Destinations, destinationAt, parseSettings } from './destinations.ts'
@@ -23,6 +23,7 @@ import { clearLookalikes } from './lookalikes.ts'
 import { claimName } from './name-taken.ts'
 import { hasTemplate } from './names.ts'
 import { wantSizeCheck } from './size-check.ts'
+import { isHeld } from './status.ts'
 import { announceAudience, findAudience, lockAudience, openRuns } from './store.ts'
 
 /**
@@ -95,11 +96,12 @@ export async function resume(tx: Tx, audienceId: string): Promise<AudienceRow> {
   return readAudience(tx, row.no)
 }
 
-/** Lets the held run go on, planned anew. */
+/** Lets the held run go on, planned anew. Said twice, it is said once. */
 export async function approve(tx: Tx, audienceId: string): Promise<RunRow> {
   const row = await lockAudience(tx, audienceId)
   refuseDeleting(row)
-  const held = await heldRun(tx, row.no)
+  const live = (await openRuns(tx, [row.no])).filter(({ status }) => status !== 'queued')
+  const held = live.find((one) => one.approval !== null || isHeld(one))
   if (!held) throw new AppError('run_not_held', 'No run of this audience is held.')
   await requestApproval(tx, held.no)
   return readRun(tx, held.no)
@@ -197,11 +199,7 @@ export function refuseDeleting(row: AudienceRow): void {
 }
 
 async function heldRun(tx: Tx, audienceNo: number): Promise<RunRow | undefined> {
-  const [held] = await orm(tx)
-    .select()
-    .from(run)
-    .where(and(eq(run.audienceNo, audienceNo), eq(run.status, 'held'), ne(run.trigger, 'privacy')))
-  return held
+  return (await openRuns(tx, [audienceNo])).find(isHeld)
 }
 
 /** Both are JSON; Postgres may have ordered the members of the stored one. */

@@ -12,6 +12,7 @@ import { inArray } from 'drizzle-orm'
 import type { Destinations } from './destinations.ts'
 import { type Expected, runsOf } from './placement.ts'
 import { reasonOf } from './reasons.ts'
+import { isHeld } from './status.ts'
 import { openRuns } from './store.ts'
 
 export interface Queued {
@@ -57,7 +58,7 @@ export function queuedFor(run: RunRow, owner: AudienceRow, earlier: RunRow | und
   if (owner.deleteRequestedAt) return stays(reasonOf({ code: 'audience_deleting' }, owner.deleteRequestedAt))
   if (owner.pausedAt) return stays(reasonOf(owner.pauseReason, owner.pausedAt) ?? reasonOf({ code: 'audience_paused' }, owner.pausedAt))
   if (owner.missing && !owner.healRequestedAt) return stays(reasonOf(owner.missing, owner.statusSince))
-  if (earlier?.status === 'held') return stays(reasonOf({ code: 'audience_held' }, earlier.startedAt ?? earlier.requestedAt))
+  if (earlier && isHeld(earlier)) return stays(reasonOf({ code: 'audience_held' }, earlier.startedAt ?? earlier.requestedAt))
   const mine = expected.find(({ audienceId }) => audienceId === publicId('audience', owner.id))
   if (earlier) {
     // What keeps the earlier one keeps this one.

@@ -31,14 +31,15 @@ function runJson(row: RunRow, audienceId: string, counts: Run['counts'], words: 
     audienceId: publicId('audience', audienceId),
     trigger: row.trigger,
     mode: row.mode as Run['mode'],
-    status: status as Run['status'],
+    // Approved, it is to be planned anew.
+    status: (status === 'held' && row.approval != null ? 'queued' : status) as Run['status'],
     // While the plan grows the total is what is known; it never runs ahead of what is planned.
     progress: { done: counts.planned - counts.waiting, total: Math.max(row.expected ?? 0, counts.planned) },
     counts,
     suppressedBy: row.suppressedBy as Run['suppressedBy'],
     waitingFor: queued ? queued.waitingFor : status === 'waiting' ? reasonOf(row.waitReason, startedAt ?? requestedAt, row.notBefore) : null,
     startsAt: queued?.startsAt ?? null,
-    hold: status === 'held' ? shownHold(row.hold) : null,
+    hold: status === 'held' && row.approval == null ? shownHold(row.hold) : null,
     platform: words?.progress ? { ...words.progress, stages: [...words.progress.stages] } : null,
     warnings: (words?.remarks ?? []).map(({ code, detail }) => ({ ...wordsOf(code), detail })),
     apiCalls: row.apiCalls,

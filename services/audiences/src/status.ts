@@ -12,6 +12,10 @@ export interface Standing {
   readonly reason: Reason | null
 }
 
+/** The brake holds it and nobody has answered yet: an approval, or a cancellation, counts from the moment that it was given. */
+export const isHeld = ({ status, approval, cancelRequestedAt }: Pick<RunRow, 'status' | 'approval' | 'cancelRequestedAt'>): boolean =>
+  status === 'held' && approval == null && cancelRequestedAt == null
+
 /** `open`: its queued, running, waiting and held runs, those for privacy left out. */
 export function standingOf(audience: AudienceRow, open: readonly RunRow[]): Standing {
   const { statusSince, pausedAt } = audience
@@ -20,7 +24,7 @@ export function standingOf(audience: AudienceRow, open: readonly RunRow[]): Stan
   if (audience.deleteRequestedAt) return { status: 'deleting', reason: audience.status === 'deleting' ? reasonOf(audience.statusReason, statusSince) : null }
   if (pausedAt) return { status: 'paused', reason: reasonOf(audience.pauseReason, pausedAt) ?? reasonOf({ code: 'audience_paused' }, pausedAt) }
   if (audience.missing && !audience.healRequestedAt) return { status: 'held', reason: reasonOf(audience.missing, statusSince) }
-  const held = of('held')
+  const held = open.find(isHeld)
   if (held) return { status: 'held', reason: reasonOf({ code: 'audience_held' }, held.startedAt ?? held.requestedAt) }
   if (audience.tooSmall) return { status: 'paused', reason: reasonOf({ code: 'audience_too_small' }, statusSince) }
   const stored = { status: audience.status as Standing['status'], reason: reasonOf(audience.statusReason, statusSince) }

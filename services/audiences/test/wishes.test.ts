@@ -97,6 +97,23 @@ describe('wishes', () => {
     expect(await rig.call('POST', `/v1/audiences/${id}/approve`)).toMatchObject({ status: 202, body: { id: lastRun.id } })
     const rows = await rig.database.admin('SELECT approval FROM sync.run WHERE id = $1', [lastRun.id.slice(4)])
     expect(rows).toEqual([{ approval: { removals: 300 } }])
+    // From now on, whether or not a worker has looked: nothing is held.
+    expect((await rig.call('GET', `/v1/runs/${lastRun.id}`)).body).toMatchObject({ status: 'queued', hold: null })
+    expect((await rig.call('GET', `/v1/audiences/${id}`)).body).toMatchObject({ status: 'syncing', statusReason: null })
+    expect(await rig.call('POST', `/v1/audiences/${id}/approve`)).toMatchObject({ status: 202, body: { id: lastRun.id } })
+    const next = await rig.call('POST', `/v1/audiences/${id}/refresh`)
+    expect(next).toMatchObject({ status: 202, body: { status: 'queued', waitingFor: { code: 'earlier_run' } } })
+    expect(next.body.id).not.toBe(lastRun.id)
+  })
+
+  test('cancelling a held run drops the hold from that moment', async () => {
+    const { id, lastRun } = await rig.audience()
+    await rig.database.admin(`UPDATE sync.run SET status = 'held', hold = '{"removals": 300}' WHERE id = $1`, [lastRun.id.slice(4)])
+    expect(await rig.call('POST', `/v1/audiences/${id}/refresh`)).toMatchObject({ status: 409, body: { code: 'audience_held' } })
+    expect((await rig.call('POST', `/v1/runs/${lastRun.id}/cancel`)).status).toBe(202)
+    expect((await rig.call('GET', `/v1/audiences/${id}`)).body.status).toBe('syncing')
+    expect(await rig.call('POST', `/v1/audiences/${id}/approve`)).toMatchObject({ status: 409, body: { code: 'run_not_held' } })
+    expect((await rig.call('POST', `/v1/audiences/${id}/refresh`)).status).toBe(202)
   })
 
   test('delete answers 202 and goes on by itself; keepRemote is remembered; twice is once', async () => {
