@@ -137,7 +137,7 @@ export const operationStatus = (world: World, audience: Audience): number => {
 }
 
 /** Similarity means the top 1 %, reach the top 5 % (§6). */
-const shareOf = ({ spec }: LookalikeSeed): number => spec.ratio ?? (spec.type === 'reach' ? 0.05 : 0.01)
+export const shareOf = ({ ratio, type }: { ratio?: unknown; type?: unknown }): number => (typeof ratio === 'number' ? ratio : type === 'reach' ? 0.05 : 0.01)
 
 /** Fewer people cannot be shown ads (§1, §4.2). */
 const USABLE_SIZE = 100
@@ -159,7 +159,7 @@ const LOOKALIKE_PERCENT = 2_100_000
 /** Rounded to two digits downward and upward; 1000 for small lists, -1 for none and for lookalikes that are being built or inactive (450). */
 export const sizeBounds = (world: World, audience: Audience): [number, number] => {
   const ready = audience.pending === 0 && operationStatus(world, audience) !== 450
-  const size = audience.lookalike === undefined ? matched(world, audience) : ready ? Math.round(shareOf(audience.lookalike) * 100 * LOOKALIKE_PERCENT) : 0
+  const size = audience.lookalike === undefined ? matched(world, audience) : ready ? Math.round(shareOf(audience.lookalike.spec) * 100 * LOOKALIKE_PERCENT) : 0
   if (size === 0) return [-1, -1]
   if (size < SHOWN_SIZE) return [SHOWN_SIZE, SHOWN_SIZE]
   const step = 10 ** (String(size).length - 2)

@@ -1,5 +1,5 @@
 /** Lookalikes: vendors/meta.md §6. As much as creation needs; who is in one is the platform's secret, so they have no members here. */
-import { type Audience, deliveryStatus, newAudience } from './audiences.ts'
+import { type Audience, deliveryStatus, newAudience, shareOf } from './audiences.ts'
 import { createFailed, invalidParameter, missingParameter, seedFlagged, unknownObject } from './errors.ts'
 import type { Call } from './graph.ts'
 import { applyLater } from './uploads.ts'
@@ -50,7 +50,7 @@ const readSpec = (text: string): Spec => {
   const unknown = Object.keys(spec).find((key) => !KNOWN.includes(key))
   if (unknown !== undefined) throw wrong(`unknown key ${unknown}`)
   const { type, ratio, starting_ratio: from, country, location_spec: place } = spec
-  if (type === undefined && ratio === undefined) throw missingParameter('lookalike_spec[ratio]')
+  if (ratio === undefined && (type === undefined || type === 'custom_ratio')) throw missingParameter('lookalike_spec[ratio]')
   if (type !== undefined && !TYPES.includes(String(type))) throw wrong(`type must be one of ${TYPES.join(', ')}`)
   if (ratio !== undefined && !(typeof ratio === 'number' && ratio >= 0.01 && ratio <= 0.2)) throw wrong('ratio must be from 0.01 to 0.20')
   if (from !== undefined && !(typeof from === 'number' && typeof ratio === 'number' && from < ratio)) throw wrong('starting_ratio must be below ratio')
@@ -61,8 +61,18 @@ const readSpec = (text: string): Spec => {
     ...(type === undefined ? {} : { type: String(type) }),
     ...(typeof ratio === 'number' ? { ratio } : {}),
     ...(country === undefined ? {} : { country: String(country) }),
-    key: JSON.stringify([country ?? place, ratio ?? type, from ?? 0]),
+    key: JSON.stringify([placesOf(country, place), shareOf({ ratio, type }), from ?? 0]),
   }
+}
+
+/** However they are said: one seed has one lookalike of a share in a place. */
+const placesOf = (country: unknown, place: unknown): unknown[] => {
+  const { geo_locations: geo, excluded_geo_locations: excluded } = (place ?? {}) as {
+    geo_locations?: Record<string, string[]>
+    excluded_geo_locations?: unknown
+  }
+  const named = new Set([...(country === undefined ? [] : [String(country)]), ...(geo?.countries ?? []), ...(geo?.country_groups ?? [])])
+  return [...Array.from(named).sort(), excluded ?? null]
 }
 
 const isPlace = (place: unknown): boolean => {

@@ -189,6 +189,17 @@ describe('lookalikes', () => {
     expect(body.id).toEqual(expect.any(String))
     expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed))).body.error).toMatchObject({ code: 2654, error_subcode: 1713007 })
     expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { ratio: 0.05 }))).status).toBe(200)
+    // The same share and place in other words: similarity is the top 1 %, reach the top 5 % (facts §6).
+    const { country } = spec
+    for (const words of [
+      { type: 'reach', ratio: undefined },
+      { type: 'custom_ratio', ratio: 0.05 },
+      { ratio: 0.05, country: undefined, location_spec: { geo_locations: { countries: [country] } } },
+    ])
+      expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, words))).body.error).toMatchObject({ code: 2654, error_subcode: 1713007 })
+    expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { type: 'custom_ratio', ratio: undefined }))).body.error).toMatchObject({
+      code: 100,
+    })
     expect((await call('POST', `${STORE}/customaudiences`, lookalike(seed, { ratio: 0.5 }))).body.error).toMatchObject({ code: 100 })
     expect((await call('GET', `${seed}?fields=lookalike_audience_ids`)).body.lookalike_audience_ids).toContain(body.id)
     expect((await call('DELETE', seed)).body.error).toMatchObject({ code: 2656 })
