@@ -12,7 +12,7 @@ import type { MetaSettings } from './manifest.ts'
 /** Ids of the Graph API are digits; anything else in the path would be another call. */
 export const audienceId = /^\d{1,20}$/
 
-export const adoptFields = `${readFields},account_id,subtype,data_source,is_value_based,permission_for_actions`
+export const adoptFields = `${readFields},account_id,data_source,is_value_based,permission_for_actions`
 
 /** Of the published enum: what is not made of rows that somebody uploads. */
 const notOfRows: ReadonlySet<unknown> = new Set(['EVENT_BASED', 'SEED_BASED', 'HOUSEHOLD_AUDIENCE'])

@@ -22,13 +22,15 @@ describe('audiences at Meta', () => {
     const { destination, http, ctx } = meta([
       page([{ id: '3', name: 'new', description: 'x [as:aud_1]', time_created: 30 }, { id: '9', description: '[as:aud_10]' }, 'odd' as never], 'c1'),
       page([{ id: '2', name: 'old', description: '[as:aud_1]', time_created: '20' }, { id: '4' }, { description: '[as:aud_1]' }], 'c2'),
-      { body: { data: [{ id: '5', description: '[as:aud_1]' }], paging: { cursors: { after: 'c3' } } } },
+      { body: { data: [], paging: { next: 'https://graph.facebook.com/v26.0/act_77/customaudiences?limit=20&after=c3' } } },
+      { body: { data: [{ id: '5', description: '[as:aud_1]' }], paging: { cursors: { after: 'c4' } } } },
     ])
     expect((await destination.findAudiences(ctx, 'aud_1')).map(({ externalId }) => externalId)).toEqual(['5', '2', '3'])
     expect(http.requests.map(({ path, query }) => [path, query?.limit, query?.after])).toEqual([
       ['/v26.0/act_77/customaudiences', '20', undefined],
       ['/v26.0/act_77/customaudiences', '20', 'c1'],
       ['/v26.0/act_77/customaudiences', '20', 'c2'],
+      ['/v26.0/act_77/customaudiences', '20', 'c3'],
     ])
   })
 

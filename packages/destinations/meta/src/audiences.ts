@@ -6,7 +6,7 @@ import { changeableFields, newFields, withoutLabels } from './audience-fields.ts
 import { audienceLimit } from './audience-limit.ts'
 import { contentUpdatedAt, farAudience, readFields, remarksOn } from './audience-state.ts'
 import { type Graph, required } from './client.ts'
-import { isRecord, numberOf, textOf } from './json.ts'
+import { isRecord, nextPage, numberOf, textOf } from './json.ts'
 import type { MetaSettings } from './manifest.ts'
 import { isReplaceFailed } from './replace.ts'
 
@@ -40,8 +40,7 @@ export function metaAudiences(graph: Graph, apiVersion: string, now: () => numbe
       const query = { fields, limit: pageSize, ...(after !== undefined && { after }) }
       const { body } = await graph(ctx, { method: 'GET', path: edge(ctx), query, shown: query })
       for (const item of required(Array.isArray(body.data) ? body.data : undefined, 'data')) if (isRecord(item)) yield item
-      const paging = isRecord(body.paging) ? body.paging : {}
-      after = isRecord(paging.cursors) && paging.next !== undefined ? textOf(paging.cursors.after) : undefined
+      after = nextPage(body.paging)
       if (after === undefined) return
     }
   }

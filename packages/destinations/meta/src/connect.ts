@@ -12,7 +12,7 @@ import { HttpFailure } from '@audience-sync/http/failure'
 import { type Http, required } from './client.ts'
 import { type Alarm, failureOf, failureOfSilence } from './failure.ts'
 import { farAccount, farAccountFields } from './far-account.ts'
-import { isRecord, listOf, numberOf, textOf } from './json.ts'
+import { isRecord, listOf, nextPage, numberOf, textOf } from './json.ts'
 import { readSignedRequest } from './signed-request.ts'
 import { currentVersion } from './versions.ts'
 
@@ -202,7 +202,7 @@ export function createMetaConnect({
         const query = { fields: farAccountFields, limit: accountsPage, ...(after !== undefined && { after }) }
         const { data, paging } = await graph('GET', '/me/adaccounts', query, accessToken)
         found.push(...listOf(data).filter(isRecord).flatMap(farAccount))
-        after = isRecord(paging) && isRecord(paging.cursors) && paging.next !== undefined ? textOf(paging.cursors.after) : undefined
+        after = nextPage(paging)
         if (after === undefined) break
       }
       return found

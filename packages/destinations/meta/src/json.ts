@@ -12,6 +12,14 @@ export const textOf = (value: unknown): string | undefined => (typeof value === 
 
 export const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : [])
 
+/** Where the next page of a list begins, from the answer's `paging`; undefined on the last one. Some lists name it in the link only. */
+export function nextPage(paging: unknown): string | undefined {
+  if (!isRecord(paging) || paging.next === undefined) return undefined
+  const { cursors, next } = paging
+  const named = isRecord(cursors) ? textOf(cursors.after) : undefined
+  return named ?? (typeof next === 'string' && URL.canParse(next) ? (new URL(next).searchParams.get('after') ?? undefined) : undefined)
+}
+
 /** undefined: it is none. */
 export function parseJson(text: string): unknown {
   try {
