@@ -52,6 +52,20 @@ test('each sync is a line, newest first, in pages; sizes and statuses are beside
   expect((await around.call('GET', `/v1/audiences/${around.audienceId}/history?kind=nonsense`)).status).toBe(400)
 })
 
+test('what was unknown when a run failed is in its line as soon as it is known', async () => {
+  const { world } = around
+  Object.assign(world.engine, { feed: () => world.behavior.feed() })
+  world.behavior.join(50)
+  world.behavior.join(51)
+  world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'POST' }, times: 8 })
+  await world.submit()
+  const line = async (index: number) => (await history('kind=sync&limit=2')).data[index].data
+  expect(await line(0)).toMatchObject({ status: 'failed', added: 0, error: { code: 'destination_unavailable' } })
+  await world.sync()
+  expect(await line(1)).toMatchObject({ status: 'failed', added: 2 })
+  expect(await line(0)).toMatchObject({ status: 'completed', added: 0 })
+})
+
 test('the platform’s size and our match rate are in the line that led to them, and how the platform shows the audience beside it', async () => {
   const { world } = around
   await world.database.admin('UPDATE sync.audience SET size_eligible = 4000')

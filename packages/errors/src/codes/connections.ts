@@ -61,5 +61,5 @@ export const connections = {
     'Make sure that the connected person or system user has admin access to this account, with the permission named in the detail; then check the connection again.',
   ),
   plan_limit: entry(403, 'The account’s plan lacks this capability', 'Upgrade the account at the platform, or choose another kind of export.'),
-  destination_unavailable: entry(503, 'The destination does not answer', 'Nothing is lost; the work is tried again by itself.'),
+  destination_unavailable: entry(503, 'The destination does not answer', 'Nothing is lost; it is tried again by itself, after a failed run with the next one.'),
 } as const

@@ -2,10 +2,11 @@
 import { uuidOf } from '@audience-sync/contracts/ids'
 import { Explanation, HistoryEntry, historyKinds, Quota } from '@audience-sync/contracts/rest/audiences'
 import type { Transformation } from '@audience-sync/contracts/transformations'
-import { orm } from '@audience-sync/db/database'
+import { orm, type Tx } from '@audience-sync/db/database'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
 import { decodeCursor, pageOf, toPage, zPage } from '@audience-sync/service/page'
+import { type Counts, runCounts } from '@audience-sync/sync-engine/counts'
 import { history } from '@audience-sync/sync-engine/schema/record'
 import { and, desc, eq, lt } from 'drizzle-orm'
 import { z } from 'zod'
@@ -47,7 +48,8 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
           .limit(limit + 1)
         const { data, nextCursor } = toPage(rows, limit, ({ no }) => no)
         const floor = destinations.get(audience.destination)?.manifest.sizeFloor
-        return { data: data.map((row) => historyEntry(row, floor)), nextCursor }
+        const counts = await countsOf(tx, data)
+        return { data: data.map((row) => historyEntry(row, floor, counts)), nextCursor }
       })
     },
   )
@@ -98,12 +100,35 @@ export function insightRoutes(app: App, { db, peers, destinations }: RouteParts)
   )
 }
 
-/** A code has its words, sizes their rate; the rest is shown as it was noted. */
-function historyEntry({ at, kind, data }: typeof history.$inferSelect, floor: number | undefined): z.output<typeof HistoryEntry> {
+type HistoryRow = typeof history.$inferSelect
+type SyncCounts = Pick<Counts, 'added' | 'removed' | 'replaced' | 'rejected'>
+
+const runIdOf = ({ kind, data }: HistoryRow): string | undefined => (kind === 'sync' ? uuidOf('run', (data as { runId: string }).runId) : undefined)
+
+/** Of the runs of these lines, as they are now: what was unknown when a run failed is found out by the next one, and refusals come late. */
+async function countsOf(tx: Tx, rows: readonly HistoryRow[]): Promise<ReadonlyMap<string, SyncCounts>> {
+  const ids = rows.flatMap((row) => runIdOf(row) ?? [])
+  if (ids.length === 0) return new Map()
+  const { rows: runs } = await tx.query<{ no: number; id: string }>('SELECT no, id FROM run WHERE id = ANY($1)', [ids])
+  const counts = await runCounts(
+    tx,
+    runs.map(({ no }) => no),
+  )
+  return new Map(
+    runs.flatMap(({ no, id }): [string, SyncCounts][] => {
+      const found = counts.get(no)
+      return found ? [[id, { added: found.added, removed: found.removed, replaced: found.replaced, rejected: found.rejected }]] : []
+    }),
+  )
+}
+
+/** A code has its words, sizes their rate, a run its counts; the rest is shown as it was noted. */
+function historyEntry(row: HistoryRow, floor: number | undefined, counts: ReadonlyMap<string, SyncCounts>): z.output<typeof HistoryEntry> {
+  const { at, kind, data } = row
   const noted = data as Record<string, unknown>
   if (kind !== 'sync') return { at: at.toISOString(), kind, data: noted }
   const figure = (value: unknown) => (typeof value === 'number' ? value : null)
   const rate = matchRate({ sizeDestination: figure(noted.size), sizeEligible: figure(noted.eligible) }, floor)
   const error = typeof noted.error === 'string' ? wordsOf(noted.error) : null
-  return { at: at.toISOString(), kind, data: { ...noted, matchRate: rate, error } }
+  return { at: at.toISOString(), kind, data: { ...noted, ...counts.get(runIdOf(row) ?? ''), matchRate: rate, error } }
 }
