@@ -119,8 +119,8 @@ export interface Manifest<S = unknown> extends ManifestExtras<S> {
   readonly batchesPerLook?: number
   /** `settle` may still name rows as refused: the engine keeps the rows of accepted batches until then. */
   readonly refusesLate?: boolean
-  /** Days after which whoever is still wanted there is added again, because the platform forgets; null, or missing: never. */
-  renewAfterDays?(settings: S): number | null
+  /** Days after which whoever is still wanted there is added again, because the platform forgets them, or whose an identifier is; null, or missing: never. */
+  renewAfterDays?(settings: S, identifiers: readonly IdentifierChoice[]): number | null
   /** `run`: the batches of one run, operation and lane are numbered in one session, the last one marked. */
   readonly sessions: 'none' | 'run'
   readonly normaliserVersion: number

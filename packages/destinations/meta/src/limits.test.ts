@@ -1,4 +1,5 @@
 /** vendors/meta.md §1.1, line by line: which limits there are, and which of them an answer says to be used up. */
+import type { IdentifierChoice } from '@audience-sync/destination-kit/contract'
 import { describe, expect, test } from '@jest/globals'
 import { type Alarm, failureOf } from './failure.ts'
 import { metaManifest } from './manifest.ts'
@@ -12,6 +13,20 @@ const read = (code: number, subcode?: number, headers: Record<string, string> = 
   const answer = { status: 400, headers, body: Buffer.from(''), json: () => body, durationMs: 1, date: null }
   return failureOf(answer as never, { upload: true, accountExternalId: '1', accessToken: 't' }, (alarm) => alarms.push(alarm))
 }
+
+describe('what Meta forgets', () => {
+  const { renewAfterDays, settings } = metaManifest(currentVersion)
+  test.each<[object, IdentifierChoice[], number | null]>([
+    [{}, ['email', 'phone'], null],
+    [{ retentionDays: 30 }, ['email'], 20],
+    // Which EXTERN_ID is whose is kept for 90 days (§1): after that a removal by it alone would find nobody.
+    [{}, ['email', 'externalId'], 60],
+    [{ retentionDays: 30 }, ['externalId'], 20],
+    [{ retentionDays: 180 }, ['externalId'], 60],
+  ])('with %j and %j is said again after %s days', (given, identifiers, days) => {
+    expect(renewAfterDays?.(settings.parse(given), identifiers)).toBe(days)
+  })
+})
 
 describe('the limits', () => {
   test('API-level score: read 1, write 3, of 60 or 9,000 points that fall over 300 s; an unnamed tier is the smaller', () => {

@@ -119,6 +119,9 @@ const told = (id: string, scope: QuotaDefinition['scope']): QuotaDefinition => (
 
 const identifiers = ['email', 'phone', 'name', 'address', 'gender', 'birthDate', 'mobileAdId', 'externalId'] as const
 
+/** For so long Meta knows whose an EXTERN_ID is (vendors/meta.md §1): a removal by it alone finds nobody afterwards. */
+const EXTERN_ID_DAYS = 90
+
 const nameAdvice = [
   { text: 'Include the behavior’s name', example: '[Behavior] - {behavior} - {quarter}' },
   { text: 'Add a date or version', example: 'Custom - {behavior} - {date}' },
@@ -166,7 +169,10 @@ export const metaManifest = (apiVersion: string): Manifest<MetaSettings> => ({
   keepsOrder: false,
   applies: 'settle',
   // A third of the time is left for whatever keeps a run from ending.
-  renewAfterDays: ({ retentionDays }) => (retentionDays === undefined ? null : Math.floor((retentionDays * 2) / 3)),
+  renewAfterDays: ({ retentionDays }, identifiers) => {
+    const days = Math.min(retentionDays ?? Number.POSITIVE_INFINITY, identifiers.includes('externalId') ? EXTERN_ID_DAYS : Number.POSITIVE_INFINITY)
+    return Number.isFinite(days) ? Math.floor((days * 2) / 3) : null
+  },
   sessions: 'run',
   normaliserVersion: 1,
   statusPage: 'https://metastatus.com/',

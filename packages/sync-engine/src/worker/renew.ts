@@ -3,6 +3,7 @@
  * as a repetition of their last word. It asks for permission anew like any addition, is not counted, and comes by itself: an audience
  * that nobody syncs does not run empty.
  */
+import type { IdentifierChoice } from '@audience-sync/contracts/people'
 import type { Tx } from '@audience-sync/db/database'
 import { type Engine, inTenant } from './engine.ts'
 
@@ -13,13 +14,13 @@ export const RENEW_LOOK_MS = 6 * 3_600_000
 export async function leaveRenewals(engine: Engine): Promise<false> {
   const { manifest } = engine.destination
   if (!manifest.renewAfterDays) return false
-  const { rows } = await engine.db.pool.query<{ no: number; tenant_id: string; settings: unknown }>(
-    `SELECT no, tenant_id, settings FROM audience
+  const { rows } = await engine.db.pool.query<{ no: number; tenant_id: string; settings: unknown; identifiers: IdentifierChoice[] }>(
+    `SELECT no, tenant_id, settings, identifiers FROM audience
      WHERE destination_no = $1 AND external_id IS NOT NULL AND deleted_at IS NULL AND delete_requested_at IS NULL AND paused_at IS NULL ORDER BY no`,
     [engine.destinationNo],
   )
-  for (const { no, tenant_id, settings } of rows) {
-    const days = manifest.renewAfterDays(manifest.settings.parse(settings))
+  for (const { no, tenant_id, settings, identifiers } of rows) {
+    const days = manifest.renewAfterDays(manifest.settings.parse(settings), identifiers)
     if (days === null) continue
     await inTenant(engine, tenant_id, (tx) => sayEveryoneAgain(tx, no, days))
   }
