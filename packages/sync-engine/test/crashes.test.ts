@@ -165,7 +165,7 @@ describe('a removal for privacy', () => {
     await everyoneThere(2)
     world.behavior.suppress(1)
     await world.suppressions()
-    world.twin.fault({ kind, match: { path: '/users', method: 'DELETE' }, times: 1 })
+    world.twin.fault({ kind, delayMs: 60_000, match: { path: '/users', method: 'DELETE' }, times: 1 })
     await world.work()
     const [privacy] = await world.database.admin(`SELECT status FROM sync.run WHERE trigger = 'privacy'`)
     expect(privacy).toEqual({ status: 'waiting' })

@@ -154,7 +154,7 @@ test.each(['leaves', 'opts out'])(
     }
     await world.request()
     await world.workOnce()
-    world.twin.fault({ kind: 'throttle', match: { path: '/users' }, times: 1 })
+    world.twin.fault({ kind: 'throttle', delayMs: 60_000, match: { path: '/users' }, times: 1 })
     await world.work()
     if (how === 'leaves') world.behavior.leave(1)
     else world.behavior.suppress(1)
@@ -203,7 +203,7 @@ test('R7: whoever opts out as a privacy run ends is removed, though its worker d
 test('C15: a wish that comes while the platform refuses a call is not lost in the wait that follows', async () => {
   await start({}, 1)
   const run = await world.request()
-  world.twin.fault({ kind: 'throttle', match: { path: '/users' }, times: 1 })
+  world.twin.fault({ kind: 'throttle', delayMs: 60_000, match: { path: '/users' }, times: 1 })
   world.hooks.beforePush = async () => {
     await world.engine.db.tenant(world.tenantId, (tx) => requestCancel(tx, run))
   }

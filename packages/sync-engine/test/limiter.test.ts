@@ -64,9 +64,9 @@ describe('points', () => {
     const wait = await takeAt(of, 3)
     expect(wait).toBeGreaterThan(300_000)
     expect(wait).toBeLessThanOrEqual(320_000)
-    pass(of, wait / 1000 - 2)
+    pass(of, wait / 1000 - 20) // more than the seconds that this takes
     expect(await takeAt(of, 3)).toBeGreaterThan(0)
-    pass(of, 2.1)
+    pass(of, 20.1)
     expect(await takeAt(of, 3)).toBe(0)
   })
 
@@ -151,8 +151,8 @@ describe('what the platform says', () => {
     [85, undefined, 0, 0], // slowed down, not stopped: this call may go, the next waits for the gap
     [95, undefined, 300_000, 320_000],
     [100, undefined, 300_000, 320_000],
-    [100, 7_000, 6_000, 7_000],
-    [3, 7_000, 6_000, 7_000], // the platform refuses calls for another reason than its percentages
+    [100, 60_000, 30_000, 60_000],
+    [3, 60_000, 30_000, 60_000], // the platform refuses calls for another reason than its percentages
   ])('of its own figures is heeded: %i %% (regains after %s ms)', async (percent, regainAfterMs, atLeast, atMost) => {
     const of = account()
     await hear(of, { percent, regainAfterMs })
@@ -161,7 +161,7 @@ describe('what the platform says', () => {
     expect(wait).toBeLessThanOrEqual(atMost)
     // Once the platform takes calls again, it is believed: several go.
     if (regainAfterMs) {
-      pass(of, 7)
+      pass(of, regainAfterMs / 1_000)
       for (let i = 0; i < 3; i += 1) expect(await takeAt(of, 1)).toBe(0)
     }
     if (percent === 85) expect(await takeAt(of, 0.5)).toBeGreaterThan(10_000)

@@ -74,7 +74,7 @@ describe('a refusal', () => {
 
   test('of the platform’s limit is a state with a time, and costs no attempt', async () => {
     await start({}, 1)
-    world.twin.fault({ kind: 'throttle', match: { path: '/users', method: 'POST' }, times: 1 })
+    world.twin.fault({ kind: 'throttle', delayMs: 60_000, match: { path: '/users', method: 'POST' }, times: 1 })
     const run = await world.submit()
     expect(await world.run(run)).toMatchObject({ status: 'waiting', wait_reason: { code: 'platform_throttled' } })
     expect(await world.audience()).toMatchObject({ status: 'rate_limited' })

@@ -34,7 +34,7 @@ describe('what was read and not done', () => {
     await world.sync()
     const joins = how === 'is cancelled'
     for (const no of joins ? [4, 5] : [1, 2]) joins ? world.behavior.join(no) : world.behavior.leave(no)
-    world.twin.fault({ kind: 'throttle', match: { path: '/users' }, times: 1 })
+    world.twin.fault({ kind: 'throttle', delayMs: 60_000, match: { path: '/users' }, times: 1 })
     const no = await world.request()
     await world.work()
     expect(await world.run(no)).toMatchObject({ status: 'waiting', counts: { planned: 2, waiting: 2 } })

@@ -39,7 +39,7 @@ export async function metaSide(options: Partial<Parameters<typeof createMetaTwin
       })),
     audiences: () => twin.state().audiences.filter(({ deleted }) => !deleted).length,
     loseAnswers: (times) => twin.fault({ kind: 'apply_then_reset', match: { path: UPLOADS }, times }),
-    throttle: () => twin.fault({ kind: 'throttle', match: { path: UPLOADS }, times: 1 }),
+    throttle: () => twin.fault({ kind: 'throttle', delayMs: 60_000, match: { path: UPLOADS }, times: 1 }),
     refuse: (email) => twin.fault({ kind: 'status', match: { path: UPLOADS, body: sha256(email) }, times: 1_000, status: 400, code: 100 }),
     rotateToken() {
       token = { accessToken: next, version: 2 }
