@@ -23,7 +23,7 @@ export interface Stage {
   tenant(slug: string): Promise<Tenant>
 }
 
-const START_MS = 180_000 // eight processes on a machine that runs other tests beside
+const START_MS = 300_000 // eight processes on a machine that runs other tests beside
 const STOP_MS = 120_000 // the gateway first, then all others at once, each within what `conductor-process` gives it
 
 export function installation(bus: 'kafka' | 'embedded', env: SystemOptions['env'] = {}): Stage {

@@ -28,7 +28,7 @@ export interface KafkaServerOptions {
   readonly ownerPid?: number
 }
 
-const START_DEADLINE_MS = 30_000
+const START_DEADLINE_MS = 90_000 // a second or three on an idle machine
 const LEFTOVER_MS = 5_000
 const STOP_MS = 3_000 // then it is killed: its log recovers
 const CLUSTER_ID = 'MkU3OEVBNTcwNTJENDM2Qg' // any; one broker has nobody to be confused with

@@ -6,7 +6,7 @@
  * process group) does not kill it before its clients; a small watcher stops it when its parent is gone.
  */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
+import { createHash, randomInt } from 'node:crypto'
 import { chmodSync, chownSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
@@ -26,18 +26,27 @@ export interface PostgresOptions {
 }
 
 const NOBODY = 65534
-const START_DEADLINE_MS = 30_000 // crash recovery of a large development folder included
+const START_DEADLINE_MS = 90_000 // a busy machine, or crash recovery of a large development folder included
 const SUPERUSER = 'postgres'
 
-/** A port that was free a moment ago. */
-export const freePort = () =>
-  new Promise<number>((resolve, reject) => {
+const LOWEST_PORT = 12_000
+const HIGHEST_PORT = 30_000 // above begin the ports that the system gives to outgoing connections: one of those would take it before a slow server listens
+const TRIES = 100
+
+/** A port that was free a moment ago, drawn from those that nobody is given by chance. */
+export async function freePort(): Promise<number> {
+  for (let tries = 0; tries < TRIES; tries += 1) {
+    const port = randomInt(LOWEST_PORT, HIGHEST_PORT)
+    if (await isFree(port)) return port
+  }
+  throw new Error(`Of ports ${LOWEST_PORT} to ${HIGHEST_PORT} none was found free.`)
+}
+
+const isFree = (port: number) =>
+  new Promise<boolean>((resolve) => {
     const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as { port: number }
-      server.close(() => resolve(port))
-    })
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
   })
 
 /**

@@ -1,9 +1,9 @@
 /** What each process of an installation is started with: its folder, its database role, its environment. */
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ServiceRole } from '@audience-sync/infra/postgres/roles'
+import { freePort } from '@audience-sync/infra/postgres/server'
 
 export const serviceNames = ['twin', 'relay', 'connections', 'behavior-export', 'audiences', 'scheduler', 'webhooks', 'connector-meta', 'gateway'] as const
 export type ServiceName = (typeof serviceNames)[number]
@@ -119,25 +119,15 @@ function serviceKeys(names: readonly string[]): { privateJwks: Record<string, st
   }
 }
 
-const LOWEST_PORT = 12_000
-const HIGHEST_PORT = 30_000 // above begin the ports that the system gives to outgoing connections: one of those could take a killed service's place
-
 /** A port for each that stays free while its service is down. */
 export async function portsFor<N extends string>(names: readonly N[]): Promise<Record<N, number>> {
   const taken = new Set<number>()
   for (const _ of names) {
     let port: number
-    do port = LOWEST_PORT + (randomBytes(2).readUInt16BE() % (HIGHEST_PORT - LOWEST_PORT))
-    while (taken.has(port) || !(await isFree(port)))
+    do port = await freePort()
+    while (taken.has(port))
     taken.add(port)
   }
   const ports = [...taken]
   return Object.fromEntries(names.map((name, i) => [name, ports[i]])) as Record<N, number>
 }
-
-const isFree = (port: number) =>
-  new Promise<boolean>((resolve) => {
-    const server = createServer()
-    server.once('error', () => resolve(false))
-    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
-  })

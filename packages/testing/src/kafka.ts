@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { kafkaAvailable, startKafka } from '@audience-sync/infra/kafka/server'
 import { until } from './until.ts'
 
-const START_MS = 60_000 // fetching the jars included
+const START_MS = 120_000 // fetching the jars included
 
 /** Part of the global setup; answers what to do at the end of the run. */
 export function prepareBroker(): () => Promise<void> {
