@@ -32,7 +32,7 @@ describe('the stream of a run', () => {
     const answer = await fetch(`${other.url}/v1/runs/${runId}/stream`, { headers: { authorization: `Bearer ${await other.token()}` } })
     const before = performance.now()
     await Promise.all([answer.text(), other.close()])
-    expect(performance.now() - before).toBeLessThan(5_000)
+    expect(performance.now() - before).toBeLessThan(20_000) // by itself it would go on for an hour
   })
 
   test('of an unknown run is a problem, and no stream', async () => {
