@@ -181,6 +181,11 @@ describe('audiences at Meta', () => {
     ])
   })
 
+  test('a change that Meta does not confirm is not done', async () => {
+    const { destination, ctx } = meta([{ body: { success: false, message: 'no' } }])
+    expect(await failed(destination.updateAudience(ctx, '2', { name: 'n' }))).toMatchObject({ kind: 'unknown', code: 'platform_bad_reply' })
+  })
+
   test('a deletion is done when it is confirmed, or when the audience is not there any more', async () => {
     const { destination, ctx } = meta([{ body: { success: true } }, graphError(100, 33), page([]), graphError(803), page([]), graphError(100, 1487366)])
     for (const _ of [1, 2, 3, 4]) await expect(destination.deleteAudience(ctx, '2')).resolves.toBeUndefined()

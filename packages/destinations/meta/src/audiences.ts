@@ -117,7 +117,9 @@ export function metaAudiences(graph: Graph, apiVersion: string, now: () => numbe
         ...(description !== undefined && { description: `${description}${await markerOf(ctx, externalId)}` }),
         ...(settings && changeableFields(settings)),
       }
-      if (Object.keys(fields).length > 0) await labelled(ctx, node(externalId), fields)
+      if (Object.keys(fields).length === 0) return
+      const { body } = await labelled(ctx, node(externalId), fields)
+      required(body.success === false ? undefined : body, 'a confirmation')
     },
 
     /** Done as well when it is gone already: a deletion whose answer was lost is repeated. */
