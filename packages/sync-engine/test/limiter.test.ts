@@ -4,9 +4,10 @@ import type { Database } from '@audience-sync/db/database'
 import type { Usage } from '@audience-sync/destination-kit/contract'
 import type { QuotaDefinition } from '@audience-sync/destination-kit/manifest-contract'
 import { type TestDatabase, testDatabase } from '@audience-sync/testing/database'
+import { until } from '@audience-sync/testing/until'
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals'
 import { destinationNo } from '../src/connector.ts'
-import { block, blockedFor, capacityOf, heed, take } from '../src/store/limiter.ts'
+import { block, blockedFor, capacityOf, heed, heedAll, take } from '../src/store/limiter.ts'
 
 const quota: QuotaDefinition = {
   id: 'points',
@@ -47,6 +48,13 @@ const pass = (_of: string, seconds: number) => {
   clock.aheadMs += seconds * 1_000
 }
 
+/** Until that backend waits for a lock. */
+const waitedFor = (pid: number) =>
+  until('a lock waited for', async () => {
+    const [row] = await database.admin<{ waits: boolean }>(`SELECT wait_event_type = 'Lock' AS waits FROM pg_stat_activity WHERE pid = $1`, [pid])
+    return row?.waits === true
+  })
+
 describe('points', () => {
   test('are never taken twice: of 50 pods at once as many get some as there are', async () => {
     const of = account()
@@ -68,6 +76,29 @@ describe('points', () => {
     expect(await takeAt(of, 3)).toBeGreaterThan(0)
     pass(of, 20.1)
     expect(await takeAt(of, 3)).toBe(0)
+  })
+
+  test('are taken and heard of in one order, whatever the headers’ order: no two workers of an account wait for each other', async () => {
+    const of = account()
+    const quotas = ['first', 'second'].map((id): QuotaDefinition => ({ ...quota, id }))
+    const usages = ['second', 'first'].map((id): Usage => ({ quota: id, percent: 1 }))
+    const [hearing, heard] = [Promise.withResolvers<void>(), Promise.withResolvers<number>()]
+    // One has taken of the first and goes on to the second, while another hears of both.
+    const taking = db.tx(async (tx) => {
+      await take(tx, quotas.slice(0, 1), callerOf(of), 'write')
+      hearing.resolve()
+      await waitedFor(await heard.promise)
+      // Nobody holds the second: there is nothing to wait for.
+      await tx.query(`SET LOCAL lock_timeout = '200ms'`)
+      return take(tx, quotas, callerOf(of), 'write')
+    })
+    await hearing.promise
+    const listening = db.tx(async (tx) => {
+      const { rows } = await tx.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')
+      heard.resolve(rows[0]?.pid ?? 0)
+      return heedAll(tx, quotas, callerOf(of), usages)
+    })
+    expect(await Promise.all([taking.then(({ waitMs }) => waitMs), listening])).toEqual([expect.any(Number), []])
   })
 
   test('of one account are not another’s', async () => {

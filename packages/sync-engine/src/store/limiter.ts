@@ -224,6 +224,18 @@ export async function blockedFor(
   return Math.ceil(rows[0]?.ms ?? 0)
 }
 
+/**
+ * What the headers of some answers said, in the order in which `take` locks: in that of the headers, two workers of an account would each
+ * hold what the other waits for. Answers what made a quota low just now.
+ */
+export async function heedAll(tx: Tx, quotas: readonly QuotaDefinition[], caller: Heeding, usages: readonly Usage[]): Promise<Usage[]> {
+  const low: Usage[] = []
+  for (const definition of quotas) {
+    for (const usage of usages) if (usage.quota === definition.id && (await heed(tx, definition, caller, usage))) low.push(usage)
+  }
+  return low
+}
+
 /** What an answer's headers said. Answers whether the quota has just become low. */
 export async function heed(tx: Tx, definition: QuotaDefinition, caller: Heeding, { percent, tier, regainAfterMs = 0 }: Usage): Promise<boolean> {
   const { destinationNo, accountExternalId, aheadMs } = caller

@@ -23,7 +23,7 @@ import { type Choice, choiceOf, type Versions } from '../pure/diff.ts'
 import { TURN_CALLS } from '../pure/placement.ts'
 import { alone } from '../store/alone.ts'
 import type { Exceptions, LedgerScope } from '../store/ledger.ts'
-import { block, blockedFor, heed, take } from '../store/limiter.ts'
+import { block, blockedFor, heedAll, take } from '../store/limiter.ts'
 import { othersWait } from '../store/line.ts'
 import type { AudienceRow } from '../store/rows.ts'
 import { failsWith, RunFails, RunWaits, reasonOf } from './endings.ts'
@@ -197,10 +197,7 @@ export async function storeCalls(tx: Tx, job: Speaker, runNo: number | null, bat
     )
   }
   if (runNo !== null && calls.length > 0) await tx.query('UPDATE run SET api_calls = api_calls + $2 WHERE no = $1', [runNo, calls.length])
-  for (const usage of usages) {
-    const definition = engine.destination.manifest.quotas.find(({ id }) => id === usage.quota)
-    if (definition && (await heed(tx, definition, callerOf(job), usage))) await tellLow(tx, job, usage)
-  }
+  for (const usage of await heedAll(tx, engine.destination.manifest.quotas, callerOf(job), usages)) await tellLow(tx, job, usage)
 }
 
 /** The tenant whose call it was is told; an account of several tenants is rare, and each meets it. */
