@@ -1,7 +1,7 @@
 /** Each pod is given what its program reads, by the program's own schema, and nothing else. */
 import { readFileSync } from 'node:fs'
 import { configSchema as behaviorExport, readKeks } from '@audience-sync/behavior-export/config'
-import { loadConfig } from '@audience-sync/service/config'
+import { kafkaSecurityConfig, loadConfig } from '@audience-sync/service/config'
 import { generateServiceKey } from '@audience-sync/service/tokens'
 import { describe, expect, test } from '@jest/globals'
 import { k8s, type Resource } from './kustomized.ts'
@@ -72,6 +72,7 @@ test.each(Object.entries(scripts))('%s is given what it reads, and nothing else'
     .replaceAll(/ = ('[^']*'|\w+)/g, '')
     .split(',')
     .map((one) => one.trim())
+  if (source.includes('kafkaSecurity(process.env)')) reads.push(...Object.keys(kafkaSecurityConfig))
   const [, container] = containers.find(([other]) => other === name) ?? []
   const has = container?.env.map((variable) => variable.name) ?? []
   expect(has.filter((one) => one !== TRACING && !reads.includes(one))).toEqual([])

@@ -26,6 +26,7 @@ import { schemas } from '@audience-sync/infra/postgres/schemas'
 import { startPostgres, stopChild, watchParent } from '@audience-sync/infra/postgres/server'
 import { configSchema as schedulerConfig, start as startScheduler } from '@audience-sync/scheduler/start'
 import { loadConfig } from '@audience-sync/service/config'
+import { kafkaSecurity } from '@audience-sync/service/kafka-security'
 import { createLogger } from '@audience-sync/service/log'
 import { createServiceTokens } from '@audience-sync/service/tokens'
 import { start as startWebhooks, configSchema as webhooksConfig } from '@audience-sync/webhooks/start'
@@ -106,7 +107,7 @@ export async function startSystem({ path, keys }: DataFolder, { bus: wanted, por
       const tokens = createServiceTokens({ name, privateJwk: keys.servicePrivateJwks[name], jwks: keys.serviceJwks as never })
       const transport = () => {
         const made = configuredTransport(
-          { BUS: bus.kind, KAFKA_BROKERS: bus.brokers, DATABASE_URL: env.DATABASE_URL, DEAD_LETTER_KEY: keys.deadLetterKey },
+          { ...bus.login, BUS: bus.kind, KAFKA_BROKERS: bus.brokers, DATABASE_URL: env.DATABASE_URL, DEAD_LETTER_KEY: keys.deadLetterKey },
           name,
           log,
         )
@@ -122,7 +123,7 @@ export async function startSystem({ path, keys }: DataFolder, { bus: wanted, por
 
     const relayLog = createLogger({ name: 'relay', destination: file })
     const relayTransport = configuredTransport(
-      { BUS: bus.kind, KAFKA_BROKERS: bus.brokers, DATABASE_URL: roleOf('relay'), DEAD_LETTER_KEY: keys.deadLetterKey },
+      { ...bus.login, BUS: bus.kind, KAFKA_BROKERS: bus.brokers, DATABASE_URL: roleOf('relay'), DEAD_LETTER_KEY: keys.deadLetterKey },
       'relay',
       relayLog,
     )
@@ -184,6 +185,8 @@ async function startDatabase(path: string, { rolePassword }: DataFolder['keys'],
 interface Bus {
   readonly kind: 'kafka' | 'embedded'
   readonly brokers?: string[]
+  /** Of a broker that the environment names: how to log in there. Ours lets everybody in. */
+  readonly login?: NodeJS.ProcessEnv
   /** Which, and why. */
   readonly says: string
 }
@@ -192,8 +195,8 @@ async function startBus(path: string, wanted: 'kafka' | 'embedded' | undefined, 
   if (wanted === 'embedded') return { kind: 'embedded', says: 'embedded, because --bus says so' }
   const given = process.env.KAFKA_BROKERS?.split(',')
   if (given) {
-    await makeTopics(given)
-    return { kind: 'kafka', brokers: given, says: 'Kafka, as KAFKA_BROKERS says' }
+    await makeTopics(given, { security: kafkaSecurity(process.env) })
+    return { kind: 'kafka', brokers: given, login: process.env, says: 'Kafka, as KAFKA_BROKERS says' }
   }
   const available = await kafkaAvailable()
   if (!available.ok) {

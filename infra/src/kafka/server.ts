@@ -26,6 +26,8 @@ export interface KafkaServerOptions {
   readonly port?: number
   /** Whose end is the broker's end; this process by default. */
   readonly ownerPid?: number
+  /** A second listener, at which nobody is let in but this user, by SCRAM-SHA-512. */
+  readonly login?: { readonly port: number; readonly username: string; readonly password: string }
 }
 
 const START_DEADLINE_MS = 90_000 // a second or three on an idle machine
@@ -43,7 +45,7 @@ const JVM = [
 const template = fileURLToPath(new URL('../../kafka/server.properties', import.meta.url))
 
 /** Fails with a reason when there is no Java or the jars cannot be had: ask `kafkaAvailable` first where that is not a fault. */
-export async function startKafka({ dataDir, port: wanted, ownerPid = process.pid }: KafkaServerOptions): Promise<KafkaServer> {
+export async function startKafka({ dataDir, port: wanted, ownerPid = process.pid, login }: KafkaServerOptions): Promise<KafkaServer> {
   const available = await kafkaAvailable()
   if (!available.ok) throw new Error(`Kafka cannot be started: ${available.why}`)
   const port = wanted ?? (await freePort())
@@ -55,13 +57,20 @@ export async function startKafka({ dataDir, port: wanted, ownerPid = process.pid
   const settings = { PORT: port, CPORT: controllerPort(properties) ?? (await freePort()), DIR: logs }
   writeFileSync(
     properties,
-    readFileSync(template, 'utf8').replaceAll(/@(PORT|CPORT|DIR)@/g, (_, name: keyof typeof settings) => String(settings[name])),
+    [readFileSync(template, 'utf8'), ...(login ? loginListener(login.port) : [])]
+      .join('\n')
+      .replaceAll(/@(PORT|CPORT|DIR)@/g, (_, name: keyof typeof settings) => String(settings[name])),
   )
   const classPath = ['-cp', join(available.libs, '*')]
+  const user = login ? ['--add-scram', `SCRAM-SHA-512=[name=${login.username},password=${login.password}]`] : []
   if (!existsSync(join(logs, 'meta.properties'))) {
-    const made = spawnSync('java', [...JVM, '-Xmx64m', ...classPath, 'kafka.tools.StorageTool', 'format', '--standalone', '-t', CLUSTER_ID, '-c', properties], {
-      encoding: 'utf8',
-    })
+    const made = spawnSync(
+      'java',
+      [...JVM, '-Xmx64m', ...classPath, 'kafka.tools.StorageTool', 'format', '--standalone', '-t', CLUSTER_ID, '-c', properties, ...user],
+      {
+        encoding: 'utf8',
+      },
+    )
     if (made.status !== 0) throw new Error(`Kafka's storage could not be formatted: ${made.stderr || made.stdout}`)
   }
   const output = openSync(join(dataDir, 'broker.log'), 'a') // some classes log at INFO in spite of the level
@@ -84,6 +93,15 @@ export async function startKafka({ dataDir, port: wanted, ownerPid = process.pid
   }
   return { brokers, port, pid: child.pid ?? 0, stop: () => stopWith('SIGTERM'), kill: () => stopWith('SIGKILL') }
 }
+
+/** Later lines of the file win over earlier ones. */
+const loginListener = (port: number) => [
+  `listeners=PLAINTEXT://127.0.0.1:@PORT@,CONTROLLER://127.0.0.1:@CPORT@,LOGIN://127.0.0.1:${port}`,
+  `advertised.listeners=PLAINTEXT://127.0.0.1:@PORT@,LOGIN://127.0.0.1:${port}`,
+  'listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,LOGIN:SASL_PLAINTEXT',
+  'sasl.enabled.mechanisms=SCRAM-SHA-512',
+  'listener.name.login.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;',
+]
 
 /** A `kill -9` of the last start can leave its broker on the folder for a moment. Its log recovers. */
 async function killLeftover(pidFile: string): Promise<void> {

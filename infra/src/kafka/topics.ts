@@ -4,7 +4,8 @@
  */
 import { MAX_INGEST_BYTES, MAX_OWN_BYTES } from '@audience-sync/contracts/events/headers'
 import { deadLettersOf, topics } from '@audience-sync/contracts/events/topics'
-import kafkajs, { type Admin } from 'kafkajs'
+import type { KafkaSecurity } from '@audience-sync/service/kafka-security'
+import kafkajs, { type Admin, type KafkaConfig } from 'kafkajs'
 
 const PARTITIONS = 6 // DESIGN.md: the most pods of one service that share a topic's work
 const RETENTION_MS = 7 * 24 * 3_600_000 // RELIABILITY.md §4.4
@@ -36,14 +37,24 @@ export interface MakeTopicsOptions {
   /** Put before each name: tests share one broker. */
   readonly prefix?: string
   readonly replicationFactor?: number
+  /** Left out: no login, no TLS. */
+  readonly security?: KafkaSecurity
   /** Of the registry; all and their dead letters without it. */
   readonly only?: readonly string[]
 }
 
 /** Makes what is missing; answers the names that were made now. */
-export async function makeTopics(brokers: readonly string[], { prefix = '', replicationFactor = 1, only }: MakeTopicsOptions = {}): Promise<string[]> {
+export async function makeTopics(
+  brokers: readonly string[],
+  { prefix = '', replicationFactor = 1, security, only }: MakeTopicsOptions = {},
+): Promise<string[]> {
   const { Kafka, logLevel } = kafkajs
-  const admin: Admin = new Kafka({ clientId: 'topics', brokers: [...brokers], logLevel: logLevel.NOTHING }).admin()
+  const admin: Admin = new Kafka({
+    clientId: 'topics',
+    brokers: [...brokers],
+    ...(security as Pick<KafkaConfig, 'ssl' | 'sasl'>),
+    logLevel: logLevel.NOTHING,
+  }).admin()
   await admin.connect()
   try {
     const there = new Set(await admin.listTopics())

@@ -1,9 +1,10 @@
 /**
  * The relay as a process of its own. One is enough; a second stands by. Environment: `DATABASE_URL` (role relay), `BUS`
- * (`kafka` or `embedded`), `KAFKA_BROKERS` (comma-separated, for kafka), `RELAY_SCHEMAS` (comma-separated; all by default),
+ * (`kafka` or `embedded`), `KAFKA_BROKERS` (comma-separated, for kafka), how to log in there (`kafka-security.ts`), `RELAY_SCHEMAS` (comma-separated; all by default),
  * `HOST` and `PORT` for the probes, `LOG_LEVEL`.
  */
 import { createServer } from 'node:http'
+import { kafkaSecurity } from '@audience-sync/service/kafka-security'
 import { createLogger } from '@audience-sync/service/log'
 import { embeddedTransport } from './embedded/transport.ts'
 import { kafkaTransport } from './kafka/transport.ts'
@@ -18,7 +19,9 @@ if (BUS !== 'embedded' && BUS !== 'kafka') throw new Error(`BUS is ${BUS}; it ca
 if (BUS === 'kafka' && !KAFKA_BROKERS) throw new Error('KAFKA_BROKERS is not set: host:port, comma-separated.')
 
 const transport =
-  BUS === 'kafka' ? kafkaTransport({ brokers: KAFKA_BROKERS.split(','), clientId: 'relay', log }) : embeddedTransport({ url: DATABASE_URL, log })
+  BUS === 'kafka'
+    ? kafkaTransport({ brokers: KAFKA_BROKERS.split(','), security: kafkaSecurity(process.env), clientId: 'relay', log })
+    : embeddedTransport({ url: DATABASE_URL, log })
 const relay = await startRelay({ url: DATABASE_URL, schemas: RELAY_SCHEMAS.split(','), transport, log })
 
 /** `/livez` depends on nothing; `/readyz` tells when sending fails (F6). */

@@ -3,6 +3,7 @@
  * reverse order. Each such service's `main.ts` is this one call.
  */
 import { baseConfig, consumerConfig, loadConfig } from '@audience-sync/service/config'
+import { type KafkaSecurityEnv, kafkaSecurity } from '@audience-sync/service/kafka-security'
 import { createLogger, type Logger } from '@audience-sync/service/log'
 import { type Running, runMain } from '@audience-sync/service/run'
 import { createServiceTokens, type ServiceTokens } from '@audience-sync/service/tokens'
@@ -20,13 +21,14 @@ export interface ConsumerParts {
   readonly tokens: ServiceTokens
 }
 
-type BusConfig = Pick<Config, 'BUS' | 'KAFKA_BROKERS' | 'DATABASE_URL' | 'DEAD_LETTER_KEY'> & Partial<Pick<Config, 'KAFKA_SESSION_MS'>>
+type BusConfig = Pick<Config, 'BUS' | 'KAFKA_BROKERS' | 'DATABASE_URL' | 'DEAD_LETTER_KEY'> & Partial<Pick<Config, 'KAFKA_SESSION_MS'>> & KafkaSecurityEnv
 
-/** The transport that the configuration names. */
+/** The transport that the configuration names. @throws ConfigError where it says half of how to log in to Kafka */
 export function configuredTransport(config: BusConfig, name: string, log: Logger): Transport {
   const deadLetterKey = Buffer.from(config.DEAD_LETTER_KEY, 'base64url')
   const { KAFKA_BROKERS: brokers = [], KAFKA_SESSION_MS: sessionTimeoutMs } = config
-  if (config.BUS === 'kafka') return kafkaTransport({ brokers, clientId: name, log, deadLetterKey, ...(sessionTimeoutMs && { sessionTimeoutMs }) })
+  if (config.BUS === 'kafka')
+    return kafkaTransport({ brokers, security: kafkaSecurity(config), clientId: name, log, deadLetterKey, ...(sessionTimeoutMs && { sessionTimeoutMs }) })
   return embeddedTransport({ url: config.DATABASE_URL, log, deadLetterKey })
 }
 

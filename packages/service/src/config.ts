@@ -63,8 +63,18 @@ export const baseConfig = {
   SERVICE_JWKS: zJson(zJwks).describe('public keys of all services that may call: JWKS'),
 }
 
+/** How Kafka is spoken to; read by `kafka-security.ts`, which also says what is missing of half a configuration. */
+export const kafkaSecurityConfig = {
+  KAFKA_TLS: z.string().optional().describe('true: brokers are spoken to over TLS'),
+  KAFKA_CA_FILE: z.string().optional().describe('PEM file with the authority of the brokers’ certificates, where it is not a public one'),
+  KAFKA_SASL_MECHANISM: z.string().optional().describe('plain (over TLS only), scram-sha-256 or scram-sha-512; not set: nobody logs in'),
+  KAFKA_USERNAME: z.string().optional().describe('whom the brokers know us as'),
+  KAFKA_PASSWORD: z.string().optional().describe('of that user'),
+}
+
 /** What a service with consumers reads besides. */
 export const consumerConfig = {
+  ...kafkaSecurityConfig,
   DEAD_LETTER_KEY: zKey.describe('seals dead letters: 32 bytes in base64url'),
   KAFKA_SESSION_MS: zInteger({ min: 6_000, max: 300_000, fallback: 30_000 }).describe(
     'how long a consumer that died without a word keeps its partitions, in milliseconds; longer than an event takes',

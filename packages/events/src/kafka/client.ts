@@ -1,5 +1,6 @@
 /** kafkajs, met in this folder only, so that it can be replaced (it has had no release since 2023). Its log goes to ours. */
-import kafkajs, { type Kafka, type LogEntry } from 'kafkajs'
+import type { KafkaSecurity } from '@audience-sync/service/kafka-security'
+import kafkajs, { type Kafka, type KafkaConfig, type LogEntry } from 'kafkajs'
 import type { Logger } from 'pino'
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = '1' // we know which partitioner is the default
@@ -13,14 +14,16 @@ const RETRIES = 5 // then the error comes to us: relay and supervisor have their
 export interface KafkaClientOptions {
   readonly brokers: readonly string[]
   readonly clientId: string
+  readonly security?: KafkaSecurity | undefined
   readonly log: Logger
 }
 
-export function kafkaClient({ brokers, clientId, log }: KafkaClientOptions): Kafka {
+export function kafkaClient({ brokers, clientId, security, log }: KafkaClientOptions): Kafka {
   const { logLevel } = kafkajs
   return new kafkajs.Kafka({
     clientId,
     brokers: [...brokers],
+    ...(security as Pick<KafkaConfig, 'ssl' | 'sasl'>),
     connectionTimeout: CONNECT_TIMEOUT_MS,
     requestTimeout: REQUEST_TIMEOUT_MS,
     enforceRequestTimeout: true,

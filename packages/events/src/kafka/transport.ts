@@ -1,4 +1,5 @@
 /** The seam's Kafka side: one kafkajs consumer per consumer of ours, one producer for the relay. */
+import type { KafkaSecurity } from '@audience-sync/service/kafka-security'
 import type { Logger } from 'pino'
 import { checkKey } from '../dead-letters.ts'
 import type { Health, Subscription, Transport } from '../transport.ts'
@@ -13,6 +14,8 @@ const SESSION_TIMEOUT_MS = 30_000 // F30: longer than a handler may take
 export interface KafkaOptions {
   readonly brokers: readonly string[]
   readonly clientId: string
+  /** Left out: no login, no TLS. */
+  readonly security?: KafkaSecurity
   readonly log: Logger
   /** 32 bytes; needed to subscribe. */
   readonly deadLetterKey?: Buffer
@@ -25,8 +28,8 @@ export interface KafkaOptions {
 }
 
 export function kafkaTransport(options: KafkaOptions): Transport {
-  const { brokers, clientId, log, deadLetterKey, prefix = '', stallMs = STALL_MS, sessionTimeoutMs = SESSION_TIMEOUT_MS, handlerDeadlineMs } = options
-  const kafka = kafkaClient({ brokers, clientId, log })
+  const { brokers, clientId, security, log, deadLetterKey, prefix = '', stallMs = STALL_MS, sessionTimeoutMs = SESSION_TIMEOUT_MS, handlerDeadlineMs } = options
+  const kafka = kafkaClient({ brokers, clientId, security, log })
   const named = (name: string) => `${prefix}${name}`
   const sender = kafkaSender(kafka, named)
   const subscriptions = new Set<Subscription>()
