@@ -81,6 +81,22 @@ describe('C2, C4: who is added to another audience while an opt-out is still bei
     expect(world.far()).toEqual(emails(2, 2, 3))
     expect(world.far('PHONE')).toEqual([sha256(PHONE.slice(1))])
   })
+
+  test('and carries an identifier that only another audience had of the person, and comes to this one, is added again', async () => {
+    const { behavior, audience } = await start()
+    for (const no of [1, 2]) world.behavior.join(no)
+    behavior.join(1, { email: 'p1@example.com', phone: PHONE })
+    await run(world.audienceNo, audience)
+    await applySoon()
+    applyLate('DELETE', '/usersofanyaudience')
+    behavior.suppress(1)
+    await optOut(1)
+    world.behavior.join(3, { email: 'p3@example.com', phone: PHONE })
+    await run(world.audienceNo)
+    await applySoon()
+    await applyRest()
+    expect(world.far()).toEqual(emails(2, 3))
+  })
 })
 
 test('C16, R7: an earlier addition that was sent twice is remembered, though another audience tells the account: the person is removed again', async () => {

@@ -146,6 +146,22 @@ describe('a replacement of the whole list', () => {
     expect(world.far()).toEqual(wanted())
   })
 
+  test('C21: of which nobody is left to be in the list was not said: the run removes one by one', async () => {
+    await start(3)
+    world.behavior.join(4)
+    world.behavior.beforeFetch = () => {
+      world.behavior.beforeFetch = undefined
+      for (const no of [1, 2, 3, 4]) world.behavior.leave(no)
+    }
+    await world.sync('full')
+    await due()
+    await world.work()
+    await world.settle()
+    expect(replaces()).toHaveLength(0)
+    await expectInStep()
+    expect(world.far()).toEqual([])
+  })
+
   test('C21: is not made where opt-outs could not go to the whole account', async () => {
     world = await makeWorld({ settings: SETTINGS.settings, brake: SETTINGS.brake, rowsPerCall: 2 })
     for (const no of [1, 2, 3]) world.behavior.join(no)

@@ -258,7 +258,7 @@ test('C2: what another audience’s account-wide removal leaves while a repetiti
   const { db, destinationNo } = world.engine
   const [row] = await world.database.admin<{ tag: number; tenant_no: number }>('SELECT tag, tenant_no FROM sync.ledger_tag WHERE customer_no = 1')
   const scope = { audienceNo: world.audienceNo, tenantNo: row?.tenant_no ?? 0, destinationNo, generation: 1 }
-  const elsewhere = () => db.tenant(world.tenantId, (tx) => leaveSharersToSayAgain(tx, scope, 500, [Number(row?.tag)], []))
+  const elsewhere = () => db.tenant(world.tenantId, (tx) => leaveSharersToSayAgain(tx, scope, 500, [Number(row?.tag)], { goneEverywhere: [] }))
   await elsewhere()
   await db.tenant(world.tenantId, (tx) => sayAgainBy(tx, world.audienceNo, 501, [1]))
   await elsewhere()
@@ -293,4 +293,44 @@ describe('C2: two customers, one identifier', () => {
     await calm(world)
     expect(world.far()).toEqual(emails(2))
   })
+})
+
+test('C2, C4: two who share a phone, of whom both halves are said again on one day, are not said again for ever', async () => {
+  const phone = '+14155550100'
+  await start()
+  for (const no of [1, 2]) world.behavior.join(no, { email: `old${no}@example.com`, phone })
+  await world.sync()
+  for (const no of [1, 2]) world.behavior.join(no, { email: `p${no}@example.com`, phone })
+  await world.sync()
+  // As after two doubtful additions (C16).
+  await world.database.admin(
+    `INSERT INTO sync.say_again (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch, both_halves)
+     SELECT audience_no, tenant_no, destination_no, customer_no, now(), 2, add_batch, true FROM sync.ledger
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = now(), times = 2, both_halves = true`,
+  )
+  for (let day = 0; day < 8 && (await left()).length > 0; day += 1) {
+    await calm(world)
+    await world.database.admin(`UPDATE sync.batch SET sent_at = sent_at - interval '1 day', accepted_at = accepted_at - interval '1 day'`)
+    await world.database.admin(`UPDATE sync.say_again SET due_at = due_at - interval '1 day'`)
+  }
+  expect(await left()).toEqual([])
+  expect(world.far()).toEqual(emails(1, 2))
+})
+
+test('C2, C16: a removal that was lost and then refused may have been taken: who shares an identifier with the person, who came back meanwhile, is said again', async () => {
+  const phone = '+14155550100'
+  await start({ options: { patienceMs: 0 } })
+  for (const no of [1, 2]) world.behavior.join(no, { email: `p${no}@example.com`, phone })
+  await world.sync()
+  world.behavior.leave(1)
+  world.twin.fault({ kind: 'apply_then_reset', match: { path: '/users', method: 'DELETE' }, times: 1 })
+  world.twin.fault({ kind: 'status', code: 2650, subcode: 1870001, match: { path: '/users', method: 'DELETE' }, times: 1 })
+  await world.submit()
+  await world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE status = 'waiting'`)
+  await world.work()
+  expect(await world.database.admin(`SELECT state, attempts FROM sync.batch WHERE operation = 'remove'`)).toEqual([{ state: 'failed', attempts: 2 }])
+  world.behavior.join(1, { email: 'p1@example.com', phone })
+  await world.submit()
+  await calm(world)
+  expect(world.far()).toEqual(emails(1, 2))
 })

@@ -18,6 +18,12 @@ export async function recordTags(tx: Tx, scope: LedgerScope, people: readonly Ta
   )
 }
 
+interface Removed {
+  readonly goneEverywhere?: readonly number[] | null
+  /** It was given up, and a try of it may have been taken: they are said again at once, and when it has landed by all means. */
+  readonly doubtful?: boolean
+}
+
 /**
  * A removal took these identifiers away: whoever else holds one of them, and is to stay, is said again when it is finished. `OFFSET 0`
  * keeps the planner to one look-up for each: with tables that grew a moment ago it read all of them for every tag.
@@ -31,12 +37,12 @@ export async function leaveSharersToSayAgain(
   scope: LedgerScope,
   batchNo: number,
   tags: readonly number[],
-  goneEverywhere: readonly number[] | null = null,
+  { goneEverywhere = null, doubtful = false }: Removed = {},
 ): Promise<void> {
   if (tags.length === 0) return
   await tx.query(
     `INSERT INTO say_again AS s (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch)
-     SELECT DISTINCT $1::int, $2::int, $3::smallint, l.customer_no, now(), CASE WHEN $7 THEN 2 ELSE 1 END, $4::bigint
+     SELECT DISTINCT $1::int, $2::int, $3::smallint, l.customer_no, now(), CASE WHEN $7 OR $9 THEN 2 ELSE 1 END, $4::bigint
      FROM unnest($5::bigint[]) AS u(tag)
      CROSS JOIN LATERAL (SELECT customer_no FROM ledger_tag WHERE audience_no = $1 AND tag = u.tag OFFSET 0) t
      CROSS JOIN LATERAL (SELECT customer_no, add_batch, remove_batch FROM ledger WHERE audience_no = $1 AND customer_no = t.customer_no AND generation = $6 OFFSET 0) l
@@ -44,7 +50,7 @@ export async function leaveSharersToSayAgain(
        AND EXISTS (SELECT FROM todo t WHERE t.audience_no = $1 AND t.customer_no = l.customer_no AND t.reason = 'privacy'))
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = CASE WHEN s.due_at = 'infinity' THEN excluded.due_at ELSE s.due_at END,
        after_batch = CASE WHEN $7 THEN excluded.after_batch ELSE greatest(s.after_batch, excluded.after_batch) END, times = greatest(s.times, excluded.times)`,
-    [scope.audienceNo, scope.tenantNo, scope.destinationNo, batchNo, tags, scope.generation, goneEverywhere !== null, goneEverywhere ?? []],
+    [scope.audienceNo, scope.tenantNo, scope.destinationNo, batchNo, tags, scope.generation, goneEverywhere !== null, goneEverywhere ?? [], doubtful],
   )
 }
 
@@ -58,6 +64,7 @@ const pairsOf = (added: Added) => added().flatMap(({ customerNo, tags }) => tags
 /**
  * The reverse: who is added by an identifier that somebody else is losing by a removal that the platform has not finished with, or whose
  * repetition nobody watches. It may be applied after the addition, and take them along. As when a phone goes from one customer to another.
+ * Whoever is said again in a day anyway is said after it: were that one time more each time, two who share a phone would be said again for ever.
  */
 export async function leaveAddedToSayAgain(tx: Tx, scope: LedgerScope, added: Added): Promise<void> {
   await leaveAddedBesideAccount(tx, scope, added)
@@ -73,7 +80,8 @@ export async function leaveAddedToSayAgain(tx: Tx, scope: LedgerScope, added: Ad
      CROSS JOIN LATERAL (SELECT no, state <> 'accepted' AS unseen FROM batch b WHERE audience_no = $1 AND operation = 'remove' AND no <= l.remove_batch AND ${MAY_COME} ORDER BY no DESC LIMIT 1) b
      GROUP BY u.customer_no ORDER BY u.customer_no
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = CASE WHEN s.due_at = 'infinity' THEN excluded.due_at ELSE s.due_at END,
-       after_batch = greatest(s.after_batch, excluded.after_batch), times = greatest(s.times, excluded.times)`,
+       after_batch = greatest(s.after_batch, excluded.after_batch),
+       times = CASE WHEN s.due_at < 'infinity' AND s.due_at >= now() + interval '${DOUBTFUL_THEN}' THEN s.times ELSE greatest(s.times, excluded.times) END`,
     [scope.audienceNo, scope.tenantNo, scope.destinationNo, pairs.map(([tag]) => tag), pairs.map(([, customerNo]) => customerNo), scope.generation],
   )
 }

@@ -191,7 +191,7 @@ export async function leaveSharersElsewhere(tx: Tx, { engine, audience }: Job, b
     const tagging = hmacSha256(await open(tagKey, ['tags', String(no)]))
     const tagged = people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, engine.destination.manifest.keys, sets) }))
     const gone = people.map(({ customerNo }) => customerNo)
-    await leaveSharersToSayAgain(tx, scope, batchNo, [...new Set(tagged.flatMap(({ tags }) => tags))], gone)
+    await leaveSharersToSayAgain(tx, scope, batchNo, [...new Set(tagged.flatMap(({ tags }) => tags))], { goneEverywhere: gone })
     await recordTags(tx, scope, tagged)
   }
 }

@@ -22,7 +22,7 @@ import { count, suppress, type Tally } from './act.ts'
 import { storeBatch } from './batches.ts'
 import { STILL_AT_WORK_MS } from './choose-replacement.ts'
 import { type Decided, decidePage } from './decisions.ts'
-import { RunStops, RunWaits } from './endings.ts'
+import { ReplaceFails, RunStops, RunWaits } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { grantOf, type Job, takeQuota } from './job.ts'
 import { heldOfPeople, preparedFor } from './people.ts'
@@ -85,6 +85,9 @@ export async function replaceWholeList(
       after = page.nextCustomer
     }
     for (const packed of packer.flush()) await say(packed)
+    // Everybody left since it was planned: there is no call that could take the others away.
+    if (seq === 0)
+      throw new ReplaceFails({ code: 'replacement_failed', detail: 'Nobody is left to be in the list.' }, replacingOf(job.audience)?.begunAt !== null)
   }
   await lease.fenced(run.no, async (tx) => {
     await endOfList(tx, job, run, replacingOf(job.audience) ?? replacing, tally)

@@ -10,18 +10,17 @@ import { DestinationError, type Failure, type RowRejection } from '@audience-syn
 import { REJECTED_TRIES } from '../options.ts'
 import { peopleOfRows } from '../pure/payload.ts'
 import { firstPauseMs, givesUp, type StoredPolicy } from '../pure/retry-policy.ts'
-import { tagsOf } from '../pure/tags.ts'
 import { forgetRemoved, leave, neverAdded, type TodoReason } from '../store/ledger.ts'
 import { type Rejected, reject, withNewcomers } from '../store/rejections.ts'
 import type { RunRow } from '../store/rows.ts'
-import { leaveToSayAgain, postpone, saidAgain } from '../store/say-again.ts'
-import { leaveAddedToSayAgain, leaveSharersToSayAgain } from '../store/tags.ts'
+import { postpone } from '../store/say-again.ts'
 import { closeBatch, digestOf, dropPeople, type OpenBatch, requestOf, tombstoned } from './batches.ts'
 import { bisect, type Refused } from './bisect.ts'
 import { failsWith, ReplaceFails, RunFails, RunWaits, reasonOf } from './endings.ts'
 import { inTenant } from './engine.ts'
 import { backoffMs, contextOf, grantOf, type Job, meet, notBlocked, storeCalls, taggingOf, takeQuota } from './job.ts'
-import { leaveSharersElsewhere, mayRemoveEverywhere } from './opt-out.ts'
+import { leaveDoubtful, leaveLastWords } from './last-words.ts'
+import { mayRemoveEverywhere } from './opt-out.ts'
 import { beforeReplacing, finishedBefore, refuseReplacing } from './replacement-call.ts'
 import { holdUntilLarger, tryShrinkingAgain } from './too-small.ts'
 
@@ -75,6 +74,7 @@ async function sendWhole(job: Job, run: RunRow, stored: OpenBatch, quotaTaken: b
         return null
       }
       refuseReplacing(batch, error.failure)
+      await leaveDoubtful(job, run, batch, error.failure)
       if (error.failure.kind === 'rows') return { batch, failure: error.failure }
       const done = await afterFailure(job, run, batch, grant, error.failure, attempt)
       if (done) return null
@@ -116,10 +116,8 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     const person = byRow[index]
     if (person) refused.set(person.customerNo, { customerNo: person.customerNo, code, platform })
   }
-  const { keys, applies, refusesLate = false, keepsOrder } = job.engine.destination.manifest
-  const taken = row.operation === 'remove' ? people.flatMap(({ sets }) => sets) : []
+  const { applies, refusesLate = false } = job.engine.destination.manifest
   const tagging = await taggingOf(job)
-  const tags = tagsOf(tagging, keys, taken)
   await job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no, row.no)
     await rejectPeople(tx, job, run, batch, [...refused.values()])
@@ -162,14 +160,8 @@ export async function recordAccepted(job: Job, run: RunRow, batch: OpenBatch, ac
     )
     // A late refusal names rows: they are kept until the platform has said its last word.
     if (applied || !refusesLate) await tx.query('DELETE FROM batch_payload WHERE batch_no = $1', [row.no])
-    const customers = peopleIn(batch)
     if (job.former) return
-    if (row.repeat) await saidAgain(tx, row.audienceNo, row.no, customers)
-    else await leaveToSayAgain(tx, job.scope, row.operation, keepsOrder || applies === 'answer', customers)
-    await leaveSharersToSayAgain(tx, job.scope, row.no, tags)
-    if (row.operation === 'add' && !keepsOrder && applies !== 'answer')
-      await leaveAddedToSayAgain(tx, job.scope, () => people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })))
-    if (row.manner === 'account' && row.sharedCall === null) await leaveSharersElsewhere(tx, job, row.no, people)
+    await leaveLastWords(tx, job, batch, tagging)
     if (applied && !effectless && row.operation === 'add') await tryShrinkingAgain(tx, job.audience)
     // What a repetition did is not seen: whoever it removed is forgotten when it can have no effect any more.
     if (applied && row.operation === 'remove' && !(row.repeat && applies === 'settle')) await forgetRemoved(tx, row.audienceNo, [row.no])

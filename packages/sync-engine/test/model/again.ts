@@ -48,13 +48,18 @@ export function leaveToSayAgain(book: Book, operation: Batch['operation'], custo
 
 const stays = ({ addBatch, removeBatch }: Entry) => removeBatch < addBatch
 
-/** `goneEverywhere`: by another audience's call for the whole account, which removed these people. */
-export function leaveSharersToSayAgain(book: Book, batchNo: number, values: readonly string[], goneEverywhere?: readonly number[]): void {
+interface Removed {
+  readonly goneEverywhere?: readonly number[]
+  readonly doubtful?: true
+}
+
+/** `goneEverywhere`: by another audience's call for the whole account, which removed these people. `doubtful`: it may have been taken, once. */
+export function leaveSharersToSayAgain(book: Book, batchNo: number, values: readonly string[], { goneEverywhere, doubtful }: Removed = {}): void {
   const { today } = book.account
   for (const no of new Set(values.flatMap((value) => [...(book.tags.get(value) ?? [])]))) {
     const entry = book.ledger.get(no)
     if (!entry || !stays(entry) || (goneEverywhere?.includes(no) && book.todo.get(no)?.privacy)) continue
-    upsert(book, no, { times: goneEverywhere ? 2 : 1, due: today, after: batchNo, both: false }, (row) => ({
+    upsert(book, no, { times: goneEverywhere || doubtful ? 2 : 1, due: today, after: batchNo, both: false }, (row) => ({
       ...dueAtLast(book)(row),
       ...(goneEverywhere && { after: batchNo }),
     }))
@@ -76,7 +81,12 @@ export function leaveAddedToSayAgain(book: Book, { people }: Batch): void {
     for (const holder of new Set(sets.flat().flatMap((value) => (value === '' ? [] : [...(book.tags.get(value) ?? [])])))) {
       const removal = book.ledger.get(holder)?.removeBatch ?? 0
       const one = holder === customerNo ? undefined : late.findLast(({ no }) => no <= removal)
-      if (one) upsert(book, customerNo, { times: one.state === 'accepted' ? 1 : 2, due: account.today, after: one.no, both: false }, dueAtLast(book))
+      if (one)
+        upsert(book, customerNo, { times: one.state === 'accepted' ? 1 : 2, due: account.today, after: one.no, both: false }, (row) => ({
+          ...dueAtLast(book)(row),
+          // What is said in a day comes after it.
+          ...(row.due !== NEVER && row.due > account.today && { times: row.times }),
+        }))
       const call = wide.findLast(({ people: gone }) => gone.some((person) => person.customerNo === holder))
       if (call) upsert(book, customerNo, { times: 2, due: account.today, after: call.no, both: false }, (row) => ({ ...dueAtLast(book)(row), after: call.no }))
     }

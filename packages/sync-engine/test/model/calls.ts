@@ -116,8 +116,15 @@ function push(book: Book, batch: Batch, doomed: boolean): 'taken' | 'refused' {
 
 function refused(book: Book, batch: Batch): void {
   if (batch.manner === 'replace') throw new ReplaceFails(batch.listing?.seq !== 1 || batch.unknown)
+  // An earlier sending of a removal may have been taken.
+  if (batch.unknown && batch.operation === 'remove') {
+    leaveSharersToSayAgain(book, batch.no, valuesOf(batch), { doubtful: true })
+    if (batch.manner === 'account') leaveSharersElsewhere(book, batch)
+  }
   book.end(batch, 'rejected')
 }
+
+const valuesOf = ({ people }: Batch) => people.flatMap(({ sets }) => sets.flat()).filter(Boolean)
 
 /** worker/send.ts `recordAccepted`. */
 export function accepted(book: Book, batch: Batch): void {
@@ -125,20 +132,23 @@ export function accepted(book: Book, batch: Batch): void {
   batch.state = batch.repeat ? 'applied' : 'accepted'
   batch.acceptedOn = account.today
   const customers = batch.people.map(({ customerNo }) => customerNo)
-  const taken = batch.operation === 'remove' ? batch.people.flatMap(({ sets }) => sets.flat()).filter(Boolean) : []
   if (batch.repeat) saidAgain(book, batch)
   else leaveToSayAgain(book, batch.operation, customers)
-  leaveSharersToSayAgain(book, batch.no, taken)
+  if (batch.operation === 'remove') leaveSharersToSayAgain(book, batch.no, valuesOf(batch))
   if (batch.operation === 'add') leaveAddedToSayAgain(book, batch)
-  if (batch.manner === 'account' && batch.shared === 0) leaveSharersElsewhere(book, batch, customers, taken)
+  if (batch.manner !== 'account' || batch.shared > 0) return
+  // What other audiences held went along.
+  for (const { customerNo, sets } of batch.people) book.tag(customerNo, sets)
+  leaveSharersElsewhere(book, batch)
 }
 
 /** worker/opt-out.ts */
-function leaveSharersElsewhere({ account, index }: Book, { no, people }: Batch, customers: readonly number[], taken: readonly string[]): void {
+function leaveSharersElsewhere({ account, index }: Book, batch: Batch): void {
+  const goneEverywhere = batch.people.map(({ customerNo }) => customerNo)
   for (const other of account.audiences) {
     if (other.index === index) continue
-    leaveSharersToSayAgain(other, no, taken, customers)
-    for (const { customerNo, sets } of people) other.tag(customerNo, sets)
+    leaveSharersToSayAgain(other, batch.no, valuesOf(batch), { goneEverywhere })
+    for (const { customerNo, sets } of batch.people) other.tag(customerNo, sets)
   }
 }
 

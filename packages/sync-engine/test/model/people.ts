@@ -26,7 +26,7 @@ export const EVERYTHING = ADS | purposeBit('ads_ldu')
 
 export const setsOf = (no: number, { email, phone }: Person): KeySet[] => [[`e${no}-${email}`, phoneOf(no, phone)]]
 /** Several people may have this one. */
-const SHARED = 2
+export const SHARED = 2
 const phoneOf = (no: number, phone: number) => (phone === 0 ? '' : phone === SHARED ? 'shared' : `p${no}-${phone}`)
 export const shares = (row: KeySet, removal: KeySet) => row.some((value, i) => value !== '' && value === removal[i])
 

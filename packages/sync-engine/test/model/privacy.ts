@@ -32,7 +32,7 @@ export function requestPrivacyRun(book: Book): void {
 
 const isLeft = (book: Book) => [...book.todo.values()].some(({ privacy }) => privacy)
 
-/** `between`: in the middle of another run, which goes on if this one has to wait. */
+/** `between`: in the middle of another run, which waits if this one has to. */
 export function removeForPrivacy(book: Book, next: Next, between = false): void {
   const run = book.privacyRun
   if (run === null || book.account.locked) return

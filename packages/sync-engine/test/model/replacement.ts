@@ -63,7 +63,7 @@ export function replaceWholeList(book: Book, next: Next): void {
   const numbers = new Set(said.map(({ no }) => no))
   const after = Math.max(0, ...[...book.ledger].filter(([, { addBatch }]) => numbers.has(addBatch)).map(([no]) => no))
   const say = (parts: readonly Part[], last: boolean) => {
-    removeForPrivacy(book, next, true)
+    removeForPrivacy(book, next)
     const call = next()
     if (call.outcome === 'too late' && book.replacing?.begunOn != null) {
       account.platform.endWindow(book.index, false)
@@ -79,6 +79,7 @@ export function replaceWholeList(book: Book, next: Next): void {
     for (const no of [...account.people.keys()].sort((a, b) => a - b))
       if (no > after) for (const part of partOf(book, no)) for (const packed of packer.add([part])) say(packed.parts, packed.last)
     for (const packed of packer.flush()) say(packed.parts, packed.last)
+    if (seq === 0) throw new ReplaceFails(book.replacing?.begunOn !== null)
   }
   endOfList(book)
 }
