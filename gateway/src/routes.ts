@@ -44,6 +44,7 @@ const special: readonly ForwardedRoute[] = [
   { methods: ['POST'], url: '/v1/audiences/:id/plan', service: 'audiences', takesLong: true },
   { methods: ['POST'], url: '/v1/plans/:id/apply', service: 'audiences', takesLong: true },
   { methods: ['POST'], url: '/v1/behaviors/:id/members', service: 'behavior-export', kind: 'bulk' },
+  { methods: ['GET', 'HEAD'], url: '/v1/customers/:customerId', service: 'audiences' },
   { methods: ['POST'], url: '/v1/customers', service: 'behavior-export', kind: 'bulk' },
   { methods: ['GET', 'HEAD'], url: '/v1/runs/:id/rejections', service: 'audiences', takesLong: true }, // all at once, as NDJSON
   { methods: ['GET'], url: '/v1/runs/:id/stream', service: 'audiences', kind: 'stream' },

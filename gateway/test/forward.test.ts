@@ -125,7 +125,7 @@ test('what a service says of itself does not come through, and every answer has 
 
 test('only a fixed list of headers reaches a service', async () => {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
-  await gateway.call('/v1/customers/c_1', {
+  await gateway.call('/v1/behaviors/beh_1', {
     headers: { cookie: 'session=1', 'x-forwarded-for': '6.6.6.6', 'x-tenant-id': 'other', traceparent, 'idempotency-key': 'i1' },
   })
   const { headers } = calls[0] as Call

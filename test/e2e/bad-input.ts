@@ -70,6 +70,11 @@ export function badInput(stage: Stage): void {
       const refused = await client.ask('POST', '/v1/audiences', newAudience(behavior, account.id))
       expect(problem(refused)).toEqual([409, 'terms_not_signed'])
       expect(refused.body.detail).toContain('http') // where they can be signed
+      // Without an account it is the default one, if there is one.
+      const bare = { ...newAudience(behavior, account.id), accountId: undefined }
+      expect(problem(await client.ask('POST', '/v1/audiences', bare))).toEqual([422, 'account_required'])
+      await client.put('/v1/default-accounts', { defaults: [{ destination: 'meta', behaviorKind: 'custom', accountId: account.id }] })
+      expect(problem(await client.ask('POST', '/v1/audiences', bare))).toEqual([409, 'terms_not_signed'])
     })
 
     test('bad lines are told by number and code; the good ones beside them are stored, or none at all with atomic', async () => {

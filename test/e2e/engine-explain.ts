@@ -42,6 +42,8 @@ export function engineExplain(stage: Stage): void {
         batchId: expect.stringMatching(/^bat_/),
         next: 'none',
       })
+      const { exported } = await client.get(`/v1/customers/${stranger.customerId}`)
+      expect(exported).toMatchObject([{ audienceId, behaviorId: behavior, operation: 'add', state: 'applied' }])
     })
 
     test('4 Explain: unknown while the platform’s answer is lost, and settled by the next run', async () => {

@@ -21,7 +21,7 @@ import { wordsOf } from './reasons.ts'
 
 type Answer = z.output<typeof Explanation>
 
-interface Told {
+export interface Told {
   readonly no: number
   readonly operation: 'add' | 'remove'
   readonly state: string
@@ -127,7 +127,7 @@ async function lastRefusal(tx: Tx, audienceNo: number, customerNo: number): Prom
 }
 
 /** A batch's state is that of the people it names; of one that was refused to some without a name, nobody's is known (SYNC.md C24). */
-function stateOf({ operation, state, doubted }: Told): Answer['state'] {
+export function stateOf({ operation, state, doubted }: Pick<Told, 'operation' | 'state' | 'doubted'>): Answer['state'] {
   if (doubted && (state === 'accepted' || state === 'applied')) return 'unknown'
   switch (state) {
     case 'planned':

@@ -5,7 +5,7 @@ import { ErasureSubject, PendingErasures } from '@audience-sync/contracts/intern
 import { BehaviorSummary, EligibleCount, Explained, ResolveAnswer } from '@audience-sync/contracts/internal/feed'
 import { AccountSummary, ResolvedDefault } from '@audience-sync/contracts/internal/grants'
 import type { Purpose } from '@audience-sync/contracts/people'
-import { BehaviorHealth } from '@audience-sync/contracts/rest/behaviors'
+import { BehaviorHealth, KnownCustomer } from '@audience-sync/contracts/rest/behaviors'
 import type { Transformation } from '@audience-sync/contracts/transformations'
 import { AppError } from '@audience-sync/errors/app-error'
 import type { ServiceClient } from '@audience-sync/service/client'
@@ -33,6 +33,8 @@ export interface Peers {
   feed(tenantId: string, behaviorId: string): Feed
   /** What is known of a customer in the behavior, after the transformations. Throws `customer_unknown`. */
   explain(tenantId: string, behaviorId: string, customerId: string, transformations: readonly Transformation[]): Promise<Explained>
+  /** Throws `not_found`. */
+  customer(tenantId: string, customerId: string): Promise<KnownCustomer>
   /** An erasure by its public id. */
   erasure(tenantId: string, id: string): Promise<ErasureSubject | undefined>
   /** Those of all tenants that are not complete, after the one that was seen last. */
@@ -70,6 +72,8 @@ export function createPeers({ behaviorExport, connections }: { behaviorExport: S
         { transformations },
         { tenantId, schema: Explained, timeoutMs: TIMEOUT_MS },
       ),
+    customer: (tenantId, customerId) =>
+      behaviorExport.get(`/internal/v1/customers/${encodeURIComponent(customerId)}`, { tenantId, schema: KnownCustomer, timeoutMs: TIMEOUT_MS }),
     erasure: (tenantId, id) =>
       orUndefined(behaviorExport.get(`/internal/v1/erasures/${encodeURIComponent(id)}`, { tenantId, schema: ErasureSubject, timeoutMs: TIMEOUT_MS })),
     pendingErasures: (after) =>

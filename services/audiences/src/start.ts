@@ -27,6 +27,7 @@ import { createPeers } from './peers.ts'
 import { finalProof } from './proof.ts'
 import { audienceRoutes } from './routes/audiences.ts'
 import { catalogueRoutes } from './routes/catalogue.ts'
+import { customerRoutes } from './routes/customers.ts'
 import { insightRoutes } from './routes/insight.ts'
 import { lookalikeRoutes } from './routes/lookalikes.ts'
 import { normaliserRoutes } from './routes/normalisers.ts'
@@ -101,7 +102,17 @@ export async function start(config: Config, { log, transport, tokens, destinatio
     tokens,
     ready: [() => subscription.healthy(), () => sizes.healthy(), () => erasures.healthy(), ...versionChecks(parts.destinations)],
   })
-  for (const routes of [catalogueRoutes, audienceRoutes, planRoutes, runRoutes, insightRoutes, lookalikeRoutes, normaliserRoutes, platformRoutes])
+  for (const routes of [
+    catalogueRoutes,
+    audienceRoutes,
+    planRoutes,
+    runRoutes,
+    insightRoutes,
+    customerRoutes,
+    lookalikeRoutes,
+    normaliserRoutes,
+    platformRoutes,
+  ])
     routes(app, parts)
   proofRoutes(app, parts, tokens)
   const url = await app.listen({ host: config.HOST, port: config.PORT })

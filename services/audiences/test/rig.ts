@@ -135,6 +135,14 @@ export async function startRig({ counts = false }: { readonly counts?: boolean }
     world.completed.set(id, jws)
     return {}
   })
+  feed.get('/internal/v1/customers/:customerId', async (request) => {
+    const { customerId } = request.params as { customerId: string }
+    const no = request.auth.tenantId === tenantId ? world.customers.get(customerId) : undefined
+    if (no === undefined) throw new AppError('not_found', 'There is no customer with this id.')
+    const consent = { adUserData: 'granted', adPersonalization: 'granted', crm: 'unspecified', saleShareOptOut: false }
+    const known = { occurredAt: null, identifiers: {}, unusable: [], consent, consentAt: null, maySendTo: ['ads'], value: null, behaviors: [] }
+    return { no, customer: { customerId, ...known } }
+  })
   feed.post('/internal/v1/customers/resolve', async (request) => {
     const { customerIds = [], numbers = [] } = request.body as { customerIds?: string[]; numbers?: number[] }
     const all = [...world.customers].map(([customerId, no]) => ({ customerId, no }))

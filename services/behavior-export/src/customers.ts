@@ -1,7 +1,7 @@
 /** A customer as the API shows them: what is known, never the values. */
 import { publicId } from '@audience-sync/contracts/ids'
 import { groupBit, identifierGroups, purposeBit, purposes } from '@audience-sync/contracts/people'
-import type { Customer } from '@audience-sync/contracts/rest/behaviors'
+import type { Customer, KnownCustomer } from '@audience-sync/contracts/rest/behaviors'
 import type { Tx } from '@audience-sync/db/database'
 import type { DroppedField } from '@audience-sync/destination-kit/contract'
 import { AppError } from '@audience-sync/errors/app-error'
@@ -20,7 +20,10 @@ interface Row extends ConsentColumns {
 }
 
 /** @throws `not_found`, for the unknown, the foreign and the erased. */
-export async function readCustomer(tx: Tx, customerId: string): Promise<Customer> {
+export const readCustomer = async (tx: Tx, customerId: string): Promise<Customer> => (await findCustomer(tx, customerId)).customer
+
+/** @throws `not_found`, for the unknown, the foreign and the erased. */
+export async function findCustomer(tx: Tx, customerId: string): Promise<KnownCustomer> {
   const { rows } = await tx.query<Row>(
     `SELECT no, customer_id, occurred_at, consent_at, value, purposes, groups, present, unusable, ad_user_data, ad_personalization, crm, sale_share_opt_out
      FROM customer WHERE tenant_no = (SELECT current_tenant_no()) AND customer_id = $1`,
@@ -32,7 +35,7 @@ export async function readCustomer(tx: Tx, customerId: string): Promise<Customer
     'SELECT b.id, b.key, b.name, m.member, m.occurred_at FROM membership m JOIN behavior b ON b.no = m.behavior_no WHERE m.customer_no = $1 ORDER BY b.no',
     [row.no],
   )
-  return {
+  const customer: Customer = {
     customerId: row.customer_id,
     occurredAt: row.occurred_at?.toISOString() ?? null,
     identifiers: Object.fromEntries(
@@ -51,4 +54,5 @@ export async function readCustomer(tx: Tx, customerId: string): Promise<Customer
       since: occurred_at.toISOString(),
     })),
   }
+  return { no: row.no, customer }
 }

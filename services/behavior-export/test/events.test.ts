@@ -15,8 +15,8 @@ afterAll(() => s.stop())
 const occurredAt = timestampFromMs(NOW - 3_600_000)
 const change = (customerId: string, member = true) => ({ customerId, member, occurredAt })
 const customer = async (customerId: string, tenantId = s.tenant) => {
-  const { status, body } = await s.call('GET', `/v1/customers/${customerId}`, undefined, { tenantId })
-  return status === 200 ? body : undefined
+  const { status, body } = await s.call('GET', `/internal/v1/customers/${customerId}`, undefined, { tenantId })
+  return status === 200 ? body.customer : undefined
 }
 
 describe('both doors call the same functions', () => {

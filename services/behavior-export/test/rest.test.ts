@@ -55,7 +55,7 @@ describe('behaviors', () => {
     const answers = await Promise.all([
       s.call('GET', '/v1/behaviors', undefined, wrong),
       s.call('POST', members(), { changes: [] }, wrong),
-      s.call('GET', '/v1/customers/c_1', undefined, wrong),
+      s.call('PUT', '/v1/customers/c_1/consent', {}, wrong),
       s.call('POST', '/v1/privacy/erasures', { customerId: 'c' }, wrong),
     ])
     expect(answers.map(({ status }) => status)).toEqual([403, 403, 403, 403])
@@ -77,7 +77,6 @@ test('the routes are described in OpenAPI, the bulk bodies in both formats', asy
     '/v1/behaviors/{id}/health',
     '/v1/behaviors/{id}/members',
     '/v1/customers',
-    '/v1/customers/{customerId}',
     '/v1/customers/{customerId}/consent',
     '/v1/privacy/erasures',
     '/v1/privacy/erasures/{id}',
@@ -122,9 +121,9 @@ describe('bulk', () => {
       status: 400,
       body: { code: 'validation_failed', received: 2, rejected: 1, errors: [{ line: 2, code: 'line_malformed' }] },
     })
-    expect(await s.call('GET', '/v1/customers/a_1')).toMatchObject({ status: 404 })
+    expect(await s.call('GET', '/internal/v1/customers/a_1')).toMatchObject({ status: 404 })
     expect(await s.ndjson(`${members()}?atomic=true`, bad.slice(0, 1))).toMatchObject({ status: 200, body: { changed: 1 } })
-    expect(await s.call('GET', '/v1/customers/a_1')).toMatchObject({ status: 200 })
+    expect(await s.call('GET', '/internal/v1/customers/a_1')).toMatchObject({ status: 200 })
   })
 
   test('a JSON document over 10 MiB is too large, NDJSON of that size is not', async () => {
@@ -156,7 +155,7 @@ describe('bulk', () => {
         { line: 2, code: 'phone_not_e164' },
       ],
     })
-    expect((await s.call('GET', '/v1/customers/u_2')).body).toEqual({
+    expect((await s.call('GET', '/internal/v1/customers/u_2')).body.customer).toEqual({
       customerId: 'u_2',
       occurredAt: '2026-11-01T10:00:00.000Z',
       identifiers: { email: { usable: true }, phone: { usable: false }, value: { usable: true }, consent: { usable: true } },
@@ -208,13 +207,13 @@ describe('consent, health, erasure', () => {
     expect(asked).toMatchObject({ status: 202, body: { status: 'pending_destination', purged: { customers: 1, memberships: 1 } } })
     expect((await s.call('POST', '/v1/privacy/erasures', { customerId: 'e_1' })).body).toEqual(asked.body)
     expect((await s.call('GET', `/v1/privacy/erasures/${asked.body.id}`)).body).toEqual(asked.body)
-    expect(await s.call('GET', '/v1/customers/e_1')).toMatchObject({ status: 404 })
+    expect(await s.call('GET', '/internal/v1/customers/e_1')).toMatchObject({ status: 404 })
     for (const [path, line] of [
       [members(), { customerId: 'e_1', member: true, occurredAt: '2026-11-01T11:00:00Z' }],
       ['/v1/customers', { customerId: 'e_1', identifiers: { email: 'canary-erased@example.com' }, occurredAt: '2026-11-01T11:00:00Z' }],
     ] as const)
       expect((await s.ndjson(path, [line])).body).toMatchObject({ changed: 0, rejected: 1, errors: [{ line: 1, code: 'erased' }] })
-    expect(await s.call('GET', '/v1/customers/e_1')).toMatchObject({ status: 404 })
+    expect(await s.call('GET', '/internal/v1/customers/e_1')).toMatchObject({ status: 404 })
     const no = known.customers[0].no
     const fetched = await s.call('POST', `/internal/v1/behaviors/${behaviorId}/fetch`, { customers: [no], purpose: 'crm' })
     expect(fetched.body.verdicts).toEqual([{ verdict: 'suppressed', no, reason: 'erased' }])

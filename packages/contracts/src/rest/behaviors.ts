@@ -139,7 +139,7 @@ export type BulkAnswer = z.infer<typeof BulkAnswer>
 
 // ─── customers ──────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-/** A customer as we show them: what is known, never the values. */
+/** A customer as we show them: what is known, never the values. Between services, GET /internal/v1/customers/{customerId}: `KnownCustomer`. */
 export const Customer = z
   .object({
     customerId: z.string(),
@@ -154,6 +154,28 @@ export const Customer = z
   })
   .meta({ id: 'Customer' })
 export type Customer = z.infer<typeof Customer>
+
+/** With the number that the engine knows them by. */
+export const KnownCustomer = z.object({ no: z.int(), customer: Customer })
+export type KnownCustomer = z.infer<typeof KnownCustomer>
+
+/** One audience whose far side holds the customer, or may. */
+export const CustomerExport = z.object({
+  audienceId: zId('audience'),
+  behaviorId: zId('behavior'),
+  name: z.string(),
+  destination: z.string(),
+  operation: z.enum(['add', 'remove']).meta({ description: 'what the destination was told last' }),
+  state: z
+    .enum(['absent', 'planned', 'sending', 'accepted', 'applied', 'rejected', 'unknown', 'removed'])
+    .meta({ description: 'how far that is; GET /v1/audiences/{id}/members/{customerId} says why' }),
+})
+export type CustomerExport = z.infer<typeof CustomerExport>
+
+export const CustomerWithExports = Customer.extend({
+  exported: z.array(CustomerExport).meta({ description: 'audiences that the customer is in at a destination, or may be' }),
+}).meta({ id: 'CustomerWithExports' })
+export type CustomerWithExports = z.infer<typeof CustomerWithExports>
 
 // ─── privacy ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 

@@ -1,11 +1,11 @@
-/** Customers and their consent over REST; the bulk door is beside. */
+/** A customer's consent over REST, and what is known of them for audiences, which shows it; the bulk door is beside. */
 import { Consent } from '@audience-sync/contracts/people'
-import { Customer } from '@audience-sync/contracts/rest/behaviors'
+import { Customer, KnownCustomer } from '@audience-sync/contracts/rest/behaviors'
 import type { Database } from '@audience-sync/db/database'
 import type { App } from '@audience-sync/service/app'
 import type { DekStore } from '@audience-sync/vault/dek-store'
 import { z } from 'zod'
-import { readCustomer } from '../customers.ts'
+import { findCustomer, readCustomer } from '../customers.ts'
 import { ingestCustomers } from '../ingest/customers.ts'
 import { holdCountry, requireTenant } from '../tenants.ts'
 
@@ -20,13 +20,8 @@ interface Parts {
 }
 
 export function customerRoutes(app: App, { db, vault, now }: Parts): void {
-  app.get(
-    '/v1/customers/:customerId',
-    {
-      config: { scope: 'customers:read' },
-      schema: { tags, summary: 'What is known of a customer; never the identifiers themselves', params, response: { 200: Customer } },
-    },
-    (request) => db.tenant(request.auth.tenantId, (tx) => readCustomer(tx, request.params.customerId)),
+  app.get('/internal/v1/customers/:customerId', { schema: { params, response: { 200: KnownCustomer } } }, (request) =>
+    db.tenant(request.auth.tenantId, (tx) => findCustomer(tx, request.params.customerId)),
   )
 
   app.put(
