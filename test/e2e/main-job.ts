@@ -89,9 +89,10 @@ export function mainJob(stage: Stage): void {
       expect(new Set(answers.map(({ status }) => status))).toEqual(new Set([202]))
       const runs = new Set<string>(answers.map(({ body }) => body.id))
       for (const id of runs) expect(await waitRun(client, id)).toMatchObject({ status: 'completed' })
+      // One that made a run may have been told 503, and asked again when that run had begun: nobody heard of it then, and it counts.
       const { data } = await client.get(`/v1/audiences/${made.id}/runs`)
-      expect(new Set(data.map(({ id }: { id: string }) => id))).toEqual(runs)
-      expect(runs.size).toBeLessThanOrEqual(2)
+      expect(data.length).toBeLessThanOrEqual(2)
+      expect(data.map(({ id }: { id: string }) => id)).toEqual(expect.arrayContaining([...runs]))
     })
 
     test('an opt-out is removed from a paused audience, which otherwise rests', async () => {
