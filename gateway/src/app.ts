@@ -13,6 +13,7 @@ import { AppError } from '@audience-sync/errors/app-error'
 import type { App } from '@audience-sync/service/app'
 import { type ServiceClient, serviceClient } from '@audience-sync/service/client'
 import { closeConnections } from '@audience-sync/service/closing'
+import { waitForOurselves } from '@audience-sync/service/idle'
 import { acceptJson } from '@audience-sync/service/json-body'
 import { describeRoutes } from '@audience-sync/service/openapi'
 import { addProbes } from '@audience-sync/service/probes'
@@ -100,7 +101,7 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: () => publicId('request', newUuid()), // never the caller's: it goes into logs and the audit log
     trustProxy: (_address, hop) => hop < trustedProxies,
-    connectionTimeout: CONNECTION_TIMEOUT_MS,
+    connectionTimeout: timeouts?.idleMs ?? CONNECTION_TIMEOUT_MS,
     requestTimeout: BODY_TIMEOUT_MS,
     http: { headersTimeout: HEAD_TIMEOUT_MS },
     handlerTimeout: HANDLER_TIMEOUT_MS,
@@ -118,6 +119,7 @@ export async function gatewayApp(options: GatewayAppOptions): Promise<FastifyIns
   acceptJson(plain)
   answerProblems(plain)
   closeConnections(plain)
+  waitForOurselves(plain)
   admit(plain, { authenticator, limits, audit })
   answer(plain, limits)
   await describeRoutes(plain, 'gateway', 'v1')

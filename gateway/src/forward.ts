@@ -44,7 +44,7 @@ export interface ForwardOptions {
   readonly credentials: ServiceCredentials
   readonly audit: AuditLog
   readonly limits: Limiter
-  readonly timeouts?: { readonly bodyMs?: number; readonly answerMs?: number } | undefined
+  readonly timeouts?: { readonly bodyMs?: number; readonly answerMs?: number; readonly idleMs?: number } | undefined
 }
 
 declare module 'fastify' {

@@ -13,6 +13,7 @@ import fastify, { type FastifyBaseLogger, type FastifyInstance, LogController, t
 import { serializerCompiler, validatorCompiler, type ZodTypeProvider } from 'fastify-type-provider-zod'
 import { requireScopes } from './auth-hook.ts'
 import { closeConnections } from './closing.ts'
+import { waitForOurselves } from './idle.ts'
 import { acceptJson, refuseNul } from './json-body.ts'
 import type { Logger } from './log.ts'
 import { describeRoutes } from './openapi.ts'
@@ -23,7 +24,7 @@ import type { ServiceTokens } from './tokens.ts'
 export type App = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>
 
 // RELIABILITY.md §3.4; Fastify's defaults are "none".
-const CONNECTION_TIMEOUT_MS = 10_000 // a socket on which nothing moves
+const CONNECTION_TIMEOUT_MS = 10_000 // a socket on which nothing moves, and not because of us (`idle.ts`)
 const REQUEST_TIMEOUT_MS = 15_000 // head and body received
 const BULK_REQUEST_TIMEOUT_MS = 3_600_000 // 1 GiB at 300 kB/s; ordinary routes of such a service still end by the next line
 const HANDLER_TIMEOUT_MS = 10_000 // from the head to the answer, body included
@@ -68,6 +69,7 @@ export async function buildApp({ name, log, tokens, version = '0.0.0', ready = [
   refuseNul(plain)
   answerHeaders(plain)
   closeConnections(plain)
+  waitForOurselves(plain)
   await describeRoutes(plain, name, version)
   addProbes(plain, ready)
   app.get('/internal/openapi.json', { config: { public: true } }, async () => app.swagger() as unknown)
