@@ -1,6 +1,6 @@
 /** What the engine makes of each way in which a platform can answer, or not answer. */
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { requestApproval } from '../src/requests.ts'
+import { requestApproval, requestCancel } from '../src/requests.ts'
 import { emails, sha256, upTo } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
@@ -171,6 +171,17 @@ describe('the brake', () => {
     expect((await world.run(run)).status).toBe('completed')
     expect(world.far()).toEqual(emails(5, 6))
   })
+})
+
+test('an audience whose first run is cancelled before anything was made there is not in step: it is pending', async () => {
+  await start({}, 1, 2)
+  const run = await world.request()
+  await world.database.as('audiences').tenant(world.tenantId, (tx) => requestCancel(tx, run))
+  await world.work()
+  expect(await world.run(run)).toMatchObject({ status: 'cancelled' })
+  expect(await world.audience()).toMatchObject({ status: 'pending', external_id: null })
+  await world.sync()
+  expect(await world.audience()).toMatchObject({ status: 'active' })
 })
 
 test('an audience that we made is deleted at the platform, and the ledger forgets its people', async () => {

@@ -246,11 +246,14 @@ describe('a replacement of the whole list', () => {
       delete world.hooks.afterPush
       await world.database.admin(`UPDATE sync.audience SET paused_at = now(); UPDATE sync.run SET cancel_requested_at = now() WHERE status = 'running'`)
     }
-    await world.request('full')
+    const run = await world.request('full')
     await world.work()
     await world.settle()
     expect(seqs()).toEqual([1, 2, 3])
     expect(world.far()).toEqual(wanted())
+    expect(await world.run(run)).toMatchObject({ status: 'cancelled', counts: { unknown: 0, failed: 0, cancelled: 0 } })
+    await world.database.admin('UPDATE sync.audience SET paused_at = NULL')
+    expect((await world.run(await world.sync())).counts).toMatchObject({ planned: 0 })
   })
 })
 

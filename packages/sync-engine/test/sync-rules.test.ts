@@ -245,6 +245,20 @@ describe('who decides', () => {
     expect(states).toEqual([])
   })
 
+  test('C15: a cancel during the only call ends it cancelled, too, with what was taken, which is applied later', async () => {
+    await start({}, 1, 2)
+    const run = await world.request()
+    world.hooks.beforePush = async () => cancel(run)
+    await world.work()
+    expect(await world.run(run)).toMatchObject({ status: 'cancelled', counts: { planned: 2, accepted: 2, applied: 0 } })
+    expect(await world.audience()).toMatchObject({ status: 'pending' })
+    await world.settle()
+    expect(await world.run(run)).toMatchObject({ status: 'cancelled', counts: { planned: 2, accepted: 2, applied: 2 } })
+    expect(await world.audience()).toMatchObject({ status: 'active' })
+    expect((await world.run(await world.sync())).counts).toMatchObject({ planned: 0 })
+    expect(world.far()).toEqual(emails(1, 2))
+  })
+
   test('C15: a worker that lost its lease in a call writes nothing; its successor sends the same bytes', async () => {
     await start({}, 1, 2, 3)
     const run = await world.request()

@@ -39,7 +39,18 @@ export function finish(job: Job, run: RunRow): Promise<void> {
   return job.lease.fenced(run.no, async (tx) => {
     await storeCalls(tx, job, run.no)
     const applying = await hasUnsettled(tx, run.no)
-    await tx.query(`UPDATE run SET status = $2, accepted_at = now(), expected = NULL WHERE no = $1`, [run.no, applying ? 'applying' : 'completed'])
+    // Cancelled while its last call was under way: whoever was told that it will be cancelled finds it so (C15).
+    const { rowCount } = await tx.query(
+      `UPDATE run SET status = $2, accepted_at = now(), expected = NULL WHERE no = $1 AND (cancel_requested_at IS NULL OR trigger = 'privacy')`,
+      [run.no, applying ? 'applying' : 'completed'],
+    )
+    if (rowCount === 0) {
+      job.audience = await readAudience(tx, job.audience.no) // a replacement that was carried through is not open any more
+      await endIn(tx, job, run, 'cancelled', null)
+      await restStatus(tx, job.audience.no)
+      await requestFollowUp(tx, await readAudience(tx, job.audience.no))
+      return
+    }
     await announce(tx, 'accepted', job.audience, await readRun(tx, run.no))
     if (applying) await tx.query('UPDATE audience SET settle_at = coalesce(settle_at, now()) WHERE no = $1', [job.audience.no])
     else await complete(tx, job.audience.no, run.no)
@@ -73,7 +84,7 @@ export async function complete(tx: Tx, audienceNo: number, runNo: number): Promi
   if (rowCount === 1) await announce(tx, 'completed', await readAudience(tx, audienceNo), await readRun(tx, runNo))
 }
 
-/** What an audience is between runs: too small, still being applied, or in step. */
+/** What an audience is between runs: too small, not made there or still being applied, or in step. */
 export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
   const audience = await readAudience(tx, audienceNo)
   const { rows } = await tx.query<{ live: boolean; unapplied: boolean }>(
@@ -89,7 +100,7 @@ export async function restStatus(tx: Tx, audienceNo: number): Promise<void> {
   if (stops) return setStatus(tx, audience, 'error', { code: stops.code, detail: stops.detail })
   if (audience.tooSmall) await setStatus(tx, audience, 'paused', { code: 'audience_too_small' })
   else if (refused) await setStatus(tx, audience, 'held', refused)
-  else await setStatus(tx, audience, rows[0]?.unapplied ? 'pending' : 'active')
+  else await setStatus(tx, audience, rows[0]?.unapplied || audience.externalId === null ? 'pending' : 'active')
 }
 
 /**
