@@ -334,3 +334,23 @@ test('C2, C16: a removal that was lost and then refused may have been taken: who
   await calm(world)
   expect(world.far()).toEqual(emails(1, 2))
 })
+
+test('C4: a repetition may land after the addition that came after it, and after the removal: the person is removed again', async () => {
+  await start({}, 1, 2)
+  await world.sync()
+  // As after a removal of somebody who shares an address (C2).
+  await world.database.admin(
+    `INSERT INTO sync.say_again (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch)
+     SELECT audience_no, tenant_no, destination_no, customer_no, now(), 1, add_batch FROM sync.ledger WHERE customer_no = 1`,
+  )
+  world.twin.fault({ kind: 'apply_late', match: { path: '/users', method: 'POST' }, delayMs: LATE_MS, times: 1 })
+  await requestRepeats(world.engine)
+  await world.work()
+  expect(await left()).toEqual([])
+  world.behavior.join(1, { email: 'p1@example.com', phone: '+14155550100' })
+  await world.submit()
+  await world.database.admin(`UPDATE sync.batch SET state = 'applied', applied_at = now() WHERE state = 'accepted'`)
+  world.behavior.leave(1)
+  await world.submit()
+  expect(await left()).toEqual([{ customer_no: 1, times: 2 }])
+})

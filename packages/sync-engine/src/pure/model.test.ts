@@ -3,7 +3,8 @@
  * turned away at the door, lost after they were done, or their worker dies before or after them; runs are cancelled between batches, the audience is paused
  * and resumed; several share a phone; the platform applies what it took in any order, and the settler forgets whoever is gone. In the end, with nothing in
  * the way, the far side is what is wanted, whoever opted out was never said after it, and nobody was added in a pause.
- * FULL=1 draws 100,000 histories of each kind, FULL=n n of them; SEED chooses which.
+ * Every run of the tests draws the same few histories, so that none is red by chance; FULL=1 draws 100,000 new ones of each kind, FULL=n n of
+ * them, and SEED=n those of a run that was seen before.
  */
 import { expect, test } from '@jest/globals'
 import fc from 'fast-check'
@@ -11,6 +12,9 @@ import { Account } from '../../test/model/account.ts'
 import type { Call, Outcome } from '../../test/model/calls.ts'
 import { type Drawing, expectInStep, settleIn, stepsOf, take } from '../../test/model/draw.ts'
 import { EVERYTHING, type Person } from '../../test/model/people.ts'
+
+/** Of the few. */
+const SAME = 20_261_124
 
 const WORKERS: readonly Outcome[] = ['refused', 'at the door', 'lost', 'unsent', 'dies before', 'dies after', 'cancelled']
 
@@ -25,7 +29,7 @@ function draw(drawing: Drawing, make: () => Account, quickly: number): void {
       account.calm(order)
       expectInStep(account)
     }),
-    { numRuns, ...(SEED && { seed: Number(SEED) }) },
+    { numRuns, ...(SEED ? { seed: Number(SEED) } : !FULL && { seed: SAME }) },
   )
 }
 

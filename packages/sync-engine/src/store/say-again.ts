@@ -14,6 +14,9 @@ const LATEST = '7 days' // C4: nobody waits longer for earlier calls to be termi
  */
 const TWICE = `((attempts > 1 OR state = 'abandoned') AND greatest(sent_at, accepted_at) > now() - interval '${DOUBTFUL_THEN}')`
 
+/** A repetition of the last day, which nobody watches. */
+const UNSEEN = `(repeat AND sent_at > now() - interval '${DOUBTFUL_THEN}')`
+
 /**
  * Before another addition takes the place of an earlier one in the ledger, which then knows the later only: where the earlier may still land,
  * that is remembered for the removal to come. The row is never due: it says "once you are removed, you are removed again". Nothing
@@ -25,7 +28,7 @@ export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boole
      SELECT $1::int, $2::int, $3::smallint, l.customer_no, 'infinity', CASE WHEN o.doubtful THEN ${DOUBTFUL_TIMES} ELSE 1 END, o.no
      FROM ledger l
      JOIN LATERAL (
-       SELECT no, state = 'accepted' AND NOT $4 AS unfinished, ${TWICE} AS doubtful FROM batch WHERE no = l.add_batch
+       SELECT no, state = 'accepted' AND NOT $4 AS unfinished, ${TWICE} OR (${UNSEEN} AND NOT $4) AS doubtful FROM batch WHERE no = l.add_batch
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $6 AND l.customer_no = ANY($5) ORDER BY l.customer_no
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET times = greatest(s.times, excluded.times), after_batch = greatest(s.after_batch, excluded.after_batch)`,
@@ -54,7 +57,7 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
      LEFT JOIN say_again before ON $4 = 'remove' AND before.audience_no = l.audience_no AND before.customer_no = l.customer_no AND before.due_at = 'infinity'
      JOIN LATERAL (
        SELECT no, state = 'accepted' AND NOT $5 OR before.customer_no IS NOT NULL AS unfinished,
-         ${TWICE} OR (repeat AND NOT $5 AND sent_at > now() - interval '${DOUBTFUL_THEN}') OR coalesce(before.times > 1, false) AS doubtful
+         ${TWICE} OR (${UNSEEN} AND NOT $5) OR coalesce(before.times > 1, false) AS doubtful
        FROM batch WHERE no = CASE WHEN $4 = 'remove' THEN l.add_batch ELSE l.remove_batch END
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $7 AND l.customer_no = ANY($6) ORDER BY l.customer_no

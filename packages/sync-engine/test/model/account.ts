@@ -92,16 +92,26 @@ export class Account {
     for (const book of this.audiences) settle(book)
   }
 
-  /** Nothing is in the way: six days, until every last word has been said for the last time. */
+  /** Nothing is in the way, until every last word has been said for the last time. */
   calm(order: number): void {
     for (const book of this.audiences) book.paused = false
-    for (let day = 0; day < DAYS; day += 1) {
+    for (let day = 0; day < DAYS && !this.isQuiet; day += 1) {
       this.suppressions()
       // Twice: what a first run meets on its way is left to a second.
       for (let i = 0; i < 2; i += 1) for (const book of this.audiences) this.work(book.index)
       this.sleep(order)
       this.settle()
     }
+  }
+
+  /** Another day would change nothing. */
+  get isQuiet(): boolean {
+    return (
+      this.readTo === this.suppressed.length &&
+      this.platform.pending.length === 0 &&
+      this.batches.every(({ state }) => state !== 'open' && state !== 'accepted') &&
+      this.audiences.every(({ isQuiet }) => isQuiet)
+    )
   }
 }
 

@@ -16,6 +16,9 @@ const open = (batch: Batch | undefined) => batch?.state === 'open' || batch?.sta
 export const mayLandTwice = ({ account }: Book, { sendings, state, sentOn, acceptedOn }: Batch): boolean =>
   (sendings > 1 || state === 'abandoned') && Math.max(sentOn, acceptedOn) === account.today
 
+/** UNSEEN: a repetition of the last day, which nobody watches. */
+const isUnseen = ({ account }: Book, { repeat, sentOn }: Batch) => repeat && sentOn === account.today
+
 function upsert(book: Book, no: number, fresh: Again, merge: (before: Again) => Partial<Again>): void {
   const before = book.again.get(no)
   book.again.set(no, before ? { ...before, times: Math.max(before.times, fresh.times), after: Math.max(before.after, fresh.after), ...merge(before) } : fresh)
@@ -26,7 +29,7 @@ export function rememberEarlier(book: Book, customers: readonly number[]): void 
   for (const no of customers) {
     const earlier = book.batch(book.ledger.get(no)?.addBatch ?? 0)
     if (!earlier) continue
-    const doubtful = mayLandTwice(book, earlier)
+    const doubtful = mayLandTwice(book, earlier) || isUnseen(book, earlier)
     if (earlier.state === 'accepted' || doubtful) upsert(book, no, { times: doubtful ? 2 : 1, due: NEVER, after: earlier.no, both: false }, () => ({}))
   }
 }
@@ -39,7 +42,7 @@ export function leaveToSayAgain(book: Book, operation: Batch['operation'], custo
     const other = entry && book.batch(operation === 'remove' ? entry.addBatch : entry.removeBatch)
     if (!other) continue
     const unfinished = other.state === 'accepted' || before !== undefined
-    const doubtful = mayLandTwice(book, other) || (other.repeat && other.sentOn === today) || (before?.times ?? 0) > 1
+    const doubtful = mayLandTwice(book, other) || isUnseen(book, other) || (before?.times ?? 0) > 1
     if (!unfinished && !doubtful) continue
     const both = operation === 'remove'
     upsert(book, no, { times: doubtful ? 2 : 1, due: today, after: other.no, both }, (row) => ({ due: today, both: row.both || both }))

@@ -104,6 +104,18 @@ export class Book {
     for (const value of sets.flat()) if (value !== '') this.tags.set(value, (this.tags.get(value) ?? new Set()).add(no))
   }
 
+  /** Nothing is left to read, to do or to say again, and nobody to forget. */
+  get isQuiet(): boolean {
+    return (
+      this.cursor === this.account.log.length &&
+      !this.full &&
+      this.todo.size + this.again.size === 0 &&
+      this.replacing === null &&
+      this.privacyRun === null &&
+      [...this.ledger.values()].every(({ addBatch, removeBatch }) => addBatch > removeBatch)
+    )
+  }
+
   known(no: number): Known | undefined {
     const entry = this.ledger.get(no)
     if (!entry) return undefined

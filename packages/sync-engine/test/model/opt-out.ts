@@ -67,6 +67,7 @@ function shareCalls(book: Book, run: number, rows: readonly Row[], next: Next): 
 
 function call(book: Book, run: number, customers: readonly number[], rows: readonly Row[], force: boolean, next: Next): readonly number[] {
   const { going, apart, others, along } = whoGoes(book.index, customers, rows, force)
+  if (going.length === 0) return apart
   const packer = new Packer(LIMIT, () => '')
   const say = (packed: Parameters<Book['store']>[0]) => {
     const taken = packed.parts.flatMap(({ customerNo }) =>

@@ -30,9 +30,25 @@ export const SHARED = 2
 const phoneOf = (no: number, phone: number) => (phone === 0 ? '' : phone === SHARED ? 'shared' : `p${no}-${phone}`)
 export const shares = (row: KeySet, removal: KeySet) => row.some((value, i) => value !== '' && value === removal[i])
 
-/** How a person stands, as the feed of the behavior that an audience exports says it. */
-export function feedRow(no: number, person: Person | undefined, audience: number): FeedRow {
-  const pieces = Buffer.alloc(8)
-  pieces.writeUInt32LE((person?.email ?? 0) * 10 + (person?.phone ?? 0), 0)
-  return [no, ((person?.member ?? 0) >> audience) & 1 ? 1 : 0, person?.allowed ?? 0, EMAIL, pieces.toString('base64')]
+/** Fingerprints by e-mail and phone, made once. */
+const pieces = new Map<number, string>()
+function piecesOf({ email, phone }: Pick<Person, 'email' | 'phone'>): string {
+  const which = email * 10 + phone
+  const known = pieces.get(which)
+  if (known !== undefined) return known
+  const bytes = Buffer.alloc(8)
+  bytes.writeUInt32LE(which, 0)
+  const made = bytes.toString('base64')
+  pieces.set(which, made)
+  return made
 }
+
+/** How a person stands, as the feed of the behavior that an audience exports says it. */
+export const feedRow = (no: number, person: Person | undefined, audience: number): FeedRow => [
+  no,
+  ((person?.member ?? 0) >> audience) & 1 ? 1 : 0,
+  person?.allowed ?? 0,
+  EMAIL,
+  piecesOf(person ?? NOBODY),
+]
+const NOBODY = { email: 0, phone: 0 }

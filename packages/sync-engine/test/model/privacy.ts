@@ -54,15 +54,25 @@ function remove(book: Book, run: number, next: Next): void {
   const apart = new Set(removeFromAccount(book, run, leaving, replacing, next))
   // Who consented again since is left to an ordinary run.
   for (const no of customers) if (!leaving.includes(no)) book.todo.set(no, { run: 0, privacy: false })
-  const packer = new Packer(LIMIT, () => '')
-  const say = (packed: Parameters<Book['store']>[0]) => send(book, book.store(packed, run, { privacy: true }), next())
   const here = replacing ? [] : leaving.filter((no) => apart.has(no))
   const people = here.map((no) => ({ no, parts: removalOf(book, no) }))
   for (const { no, parts } of people) if (parts.length === 0) book.clear(no, 0, true)
-  for (const { parts } of people) for (const packed of packer.add(parts)) say(packed)
-  for (const packed of packer.flush()) say(packed)
+  sayAll(
+    book,
+    run,
+    people.flatMap(({ parts }) => parts),
+    next,
+  )
   if (!replacing) repeatLastWords(book, run, next, true)
   if ((replacing && apart.size > 0) || [...book.todo.values()].some((left) => left.privacy && left.run === run)) throw new Stopped()
+}
+
+function sayAll(book: Book, run: number, parts: readonly Part[], next: Next): void {
+  if (parts.length === 0) return
+  const packer = new Packer(LIMIT, () => '')
+  const say = (packed: Parameters<Book['store']>[0]) => send(book, book.store(packed, run, { privacy: true }), next())
+  for (const part of parts) for (const packed of packer.add([part])) say(packed)
+  for (const packed of packer.flush()) say(packed)
 }
 
 export function removalOf(book: Book, no: number, page = 0, kind: 'removed' | 'withdrawn' = 'withdrawn'): Part[] {

@@ -11,9 +11,10 @@ import { KEYS, setsOf } from './people.ts'
 
 /** `removalsOnly`: without a feed. */
 export function repeatLastWords(book: Book, run: number, next: Next, removalsOnly: boolean): void {
+  const due = [...book.again.keys()].filter((no) => isDue(book, no)).sort((a, b) => a - b)
+  if (due.length === 0) return
   const packers = { list: new Packer(LIMIT, () => ''), account: new Packer(LIMIT, () => '') }
   const say = (packed: Packed, manner: keyof typeof packers) => send(book, book.store(packed, run, { repeat: true, manner }), next())
-  const due = [...book.again.keys()].filter((no) => isDue(book, no)).sort((a, b) => a - b)
   const seen = new Map(due.map((no) => [no, book.again.get(no)?.after]))
   for (const no of due) {
     const entry = book.ledger.get(no)

@@ -41,10 +41,15 @@ function run(book: Book, next: Next): void {
 
 function act(book: Book, next: Next): void {
   const { account, runNo } = book
-  const packer = new Packer(LIMIT, ([email = ''] = []) => (email.endsWith('0') ? 'x' : ''))
   const pages = pagesOf(book)
   const from = book.cursor
   const start = account.log.length
+  if (pages.length === 0) {
+    book.full = false
+    book.failedBefore = false
+    return
+  }
+  const packer = new Packer(LIMIT, ([email = ''] = []) => (email.endsWith('0') ? 'x' : ''))
   const said = new Set<number>()
   const say = (packed: Packed, reading: number) => {
     removeForPrivacy(book, next, true)
@@ -89,7 +94,7 @@ function pagesOf(book: Book): { readonly customers: readonly number[]; readonly 
   const changed = account.log.slice(cursor)
   for (let at = 0; at < changed.length; at += PAGE) pages.push({ customers: changed.slice(at, at + PAGE), next: cursor + Math.min(at + PAGE, changed.length) })
   const left = [...book.todo].filter(([, { run: of, privacy }]) => !privacy && (of === 0 || of < runNo)).map(([no]) => no)
-  pages.push({ customers: left, next: cursor + changed.length })
+  if (left.length > 0) pages.push({ customers: left, next: cursor + changed.length })
   return pages
 }
 
