@@ -53,6 +53,10 @@ export const webhookEvents = {
     description: 'The number of people who may be sent crossed the minimum size of the audience.',
     data: z.object({ audienceId: zId('audience'), direction: z.enum(['above', 'below']), eligible: count, minimum: count }),
   },
+  'audience.match_rate.low': {
+    description: 'Fewer of the people sent were found at the destination than `threshold`; told once, and again only after it was better.',
+    data: z.object({ audienceId: zId('audience'), destination: z.string(), matchRate: z.number(), threshold: z.number() }),
+  },
   'sync.completed': { description: 'A run is over, with or without people whom the platform rejected.', data: Sync },
   'sync.failed': { description: 'A run ended and did not do its work; `reason` says why and what to do.', data: Sync },
   'connection.expired': {

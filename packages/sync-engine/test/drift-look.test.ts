@@ -1,5 +1,8 @@
 /** The look at the far side (C19's other half): what somebody else changed there is found once, told once, and put right as its owner wants. */
+import { topics } from '@audience-sync/contracts/events/topics'
+import { publicId } from '@audience-sync/contracts/ids'
 import { sha256 } from '@audience-sync/destination-kit/normalise/digest'
+import { fromBinary } from '@bufbuild/protobuf'
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { lookAtOne } from '../src/drift/look.ts'
 import { housekeep } from '../src/housekeeping.ts'
@@ -185,6 +188,39 @@ describe('the look', () => {
     expect(world.uploads().length).toBe(before + 1)
     await look()
     expect(await requestRepeats(world.engine)).toBe(false)
+  })
+
+  test('few matches are told once, when the platform has finished and the audience is no longer young', async () => {
+    await inStep({}, 1, 2)
+    const lows = async () =>
+      (await world.database.admin<{ value: Buffer }>(`SELECT value FROM sync.outbox WHERE topic = 'audience.match_rate.low' ORDER BY id`)).map(({ value }) => {
+        const { audienceId, matchRate, threshold } = fromBinary(topics.audienceMatchRateLow.schema, value)
+        return [audienceId, matchRate, threshold]
+      })
+    await world.database.admin('UPDATE sync.audience SET size_eligible = 20000')
+    shown({ size: 2_000 })
+    await look()
+    expect(await lows()).toEqual([]) // two days old it must be
+    const grown = () => world.database.admin(`UPDATE sync.audience SET drift = jsonb_set(drift, '{match,since}', '"2026-01-01T00:00:00.000Z"')`)
+    await grown()
+    await world.database.admin(`UPDATE sync.audience SET status = 'pending'`)
+    await look()
+    expect(await lows()).toEqual([]) // more is on the way
+    await world.database.admin(`UPDATE sync.audience SET status = 'active'`)
+    shown({ size: 1_000 }) // the figure for every smaller one: no size
+    await look()
+    expect(await lows()).toEqual([])
+    for (const size of [2_000, 3_000, 6_500]) {
+      shown({ size })
+      await look()
+    }
+    const { id } = await world.audience()
+    expect(await lows()).toEqual([[publicId('audience', id as string), 0.1, 0.3]])
+    for (const size of [8_000, 5_000]) {
+      shown({ size })
+      await look()
+    }
+    expect((await lows()).map(([, rate]) => rate)).toEqual([0.1, 0.25])
   })
 
   /** What the platform shows of it, beside what is there. */

@@ -69,6 +69,12 @@ export const consumers: readonly AnyConsumer[] = [
     eligible,
     minimum,
   })),
+  relay(topics.audienceMatchRateLow, 'audience.match_rate.low', ({ audienceId, destination, matchRate, threshold }) => ({
+    audienceId,
+    destination,
+    matchRate,
+    threshold,
+  })),
   relay(topics.syncCompleted, 'sync.completed', syncOf),
   relay(topics.syncFailed, 'sync.failed', syncOf),
   relay(topics.connectionChanged, 'connection.expired', async ({ connectionId, destination, status, accountIds, code }, { tenantId }, tx) => {

@@ -1,6 +1,7 @@
 /** Each topic's events, as their publishers write them, become bodies that fit the published schemas; what does not fit goes to the dead letters. */
 import {
   AudienceCreatedSchema,
+  AudienceMatchRateLowSchema,
   AudienceSizeThresholdCrossedSchema,
   AudienceStatusChangedSchema,
 } from '@audience-sync/contracts/events/gen/audience_sync/events/v1/audience_pb'
@@ -52,6 +53,11 @@ const said = [
     'audience.size.threshold_crossed',
     create(AudienceSizeThresholdCrossedSchema, { audienceId, direction: 'below', eligible: 0, minimum: 100 }),
     { direction: 'below', eligible: 0 },
+  ],
+  [
+    'audience.match_rate.low',
+    create(AudienceMatchRateLowSchema, { audienceId, destination: 'meta', matchRate: 0.12, threshold: 0.3 }),
+    { matchRate: 0.12, threshold: 0.3 },
   ],
   [
     'sync.completed',

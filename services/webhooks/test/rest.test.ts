@@ -170,6 +170,7 @@ describe('GET /v1/event-types', () => {
       'audience.created': 'services/audiences/src/store.ts',
       'audience.status.changed': 'packages/sync-engine/src/store/status.ts',
       'audience.size.threshold_crossed': 'packages/sync-engine/src/store/status.ts',
+      'audience.match_rate.low': 'packages/sync-engine/src/drift/low-match.ts',
       'sync.completed': 'packages/sync-engine/src/store/status.ts',
       'sync.failed': 'packages/sync-engine/src/store/status.ts',
       'connection.expired': 'services/connections/src/connection-rows.ts',

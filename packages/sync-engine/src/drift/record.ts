@@ -5,6 +5,7 @@
 import type { DriftPolicy } from '@audience-sync/contracts/rest/drift'
 import type { Tx } from '@audience-sync/db/database'
 import type { FarAudience } from '@audience-sync/destination-kit/contract'
+import { matchRate } from '../match-rate.ts'
 import { type Drift, type Finding, lookedAt, stopsUploads } from '../pure/drift.ts'
 import { requestRun } from '../requests.ts'
 import { tellFar } from '../store/far-state.ts'
@@ -13,8 +14,12 @@ import { note, setStatus, tellChanged } from '../store/status.ts'
 import { restStatus } from '../worker/close.ts'
 import type { Engine } from '../worker/engine.ts'
 import { sayEveryoneAgain } from '../worker/renew.ts'
+import { type Judged, judge, tellLowMatch } from './low-match.ts'
 import { foundMissing, missingOf, seenAgain } from './missing.ts'
 import type { Seen } from './see.ts'
+
+/** What is kept of a look. */
+type Looked = Drift & { readonly match?: Judged }
 
 /** Answers whether something is being put right. */
 export async function recordLook(tx: Tx, engine: Engine, looked: AudienceRow, seen: Seen): Promise<boolean> {
@@ -22,7 +27,7 @@ export async function recordLook(tx: Tx, engine: Engine, looked: AudienceRow, se
   await tx.query('SELECT FROM audience WHERE no = $1 FOR NO KEY UPDATE', [no])
   const audience = await readAudience(tx, no)
   if (audience.deleteRequestedAt !== null || audience.generation !== looked.generation || audience.externalId !== looked.externalId) return false
-  const before = audience.drift as Drift | null
+  const before = audience.drift as Looked | null
   if (seen.missing) {
     await store(tx, no, { checkedAt: new Date().toISOString(), findings: [], sound: before?.sound ?? null })
     await foundMissing(tx, no, seen.missing)
@@ -32,8 +37,11 @@ export async function recordLook(tx: Tx, engine: Engine, looked: AudienceRow, se
   // Renamed or told meanwhile: what was seen is older than what is written here.
   const told = looked.farStale || looked.name !== audience.name
   const drift = lookedAt(far, await here(tx, { ...audience, farStale: audience.farStale || told }, far), before, new Date())
-  await store(tx, no, drift)
+  const rate = matchRate({ sizeDestination: far.size, sizeEligible: audience.sizeEligible }, engine.destination.manifest.sizeFloor)
+  const match = judge(before?.match, { rate, finished: audience.status === 'active' }, new Date())
+  await store(tx, no, { ...drift, match })
   await tellFar(tx, audience, far)
+  if (rate !== null && match.low && !before?.match?.low) await tellLowMatch(tx, audience, rate)
   await tell(tx, audience, before, drift)
   // One that is disabled there is seen, and missing all the same.
   if (missingOf(audience) && !(missingOf(audience)?.code === 'audience_disabled' && far.state === 'disabled')) await seenAgain(tx, no)
@@ -43,7 +51,7 @@ export async function recordLook(tx: Tx, engine: Engine, looked: AudienceRow, se
   return fresh.some(({ healing }) => healing === 'automatic')
 }
 
-const store = (tx: Tx, no: number, drift: Drift) => tx.query('UPDATE audience SET drift = $2 WHERE no = $1', [no, JSON.stringify(drift)])
+const store = (tx: Tx, no: number, drift: Looked) => tx.query('UPDATE audience SET drift = $2 WHERE no = $1', [no, JSON.stringify(drift)])
 
 async function here(tx: Tx, { no, generation, name, farStale, adopted, driftPolicy }: AudienceRow, { size }: FarAudience) {
   const { renamed, size: onSize } = driftPolicy as DriftPolicy
