@@ -27,7 +27,7 @@ export const consumers: readonly AnyConsumer[] = [
     name: 'audiences.connection-changed',
     topic: topics.connectionChanged,
     async handle(tx, events) {
-      for (const { message } of events) await connectionChanged(tx, bare('connection', message.connectionId), message.status)
+      for (const { message, occurredAt } of events) await connectionChanged(tx, bare('connection', message.connectionId), message.status, occurredAt)
     },
   }),
   defineConsumer({
@@ -64,7 +64,7 @@ async function behaviorUpdated(tx: Tx, behaviorId: string, traceparent: string |
 /** Statuses of a connection that stop its audiences → what they then say. */
 const GONE: Record<string, string> = { expired: 'connection_expired', revoked: 'connection_revoked' }
 
-async function connectionChanged(tx: Tx, connectionId: string, status: string): Promise<void> {
+async function connectionChanged(tx: Tx, connectionId: string, status: string, at: Date): Promise<void> {
   const rows = await orm(tx)
     .select()
     .from(audience)
@@ -73,7 +73,7 @@ async function connectionChanged(tx: Tx, connectionId: string, status: string): 
   const code = GONE[status]
   for (const row of rows) {
     if (code) await ended(tx, row, code)
-    else if (status === 'active') await mended(tx, row)
+    else if (status === 'active') await mended(tx, row, at)
   }
 }
 
@@ -83,14 +83,19 @@ async function ended(tx: Tx, row: AudienceRow, code: string): Promise<void> {
   if (row.status !== 'error' || !known) await setStatus(tx, row, 'error', { code })
 }
 
-async function mended(tx: Tx, row: AudienceRow): Promise<void> {
+/**
+ * The connection, or one of its accounts, is another than it was. A run that meets missing terms has the accounts read anew before it fails,
+ * which is such a change, too: what was refused after it is not mended by it.
+ */
+async function mended(tx: Tx, row: AudienceRow, at: Date): Promise<void> {
   await tx.query(`UPDATE run SET not_before = now() WHERE audience_no = $1 AND status = 'waiting' AND wait_reason->>'code' = ANY($2)`, [row.no, [...MENDABLE]])
   await tx.query(`UPDATE lookalike SET due_at = now() WHERE audience_no = $1 AND deleted_at IS NULL AND status_reason->>'code' = ANY($2)`, [
     row.no,
     [...MENDABLE],
   ])
   const { code } = (row.statusReason ?? {}) as { code?: string }
-  if (row.status === 'error' && code && MENDABLE.has(code)) await setStatus(tx, row, row.settleAt || !row.externalId ? 'pending' : 'active')
+  if (row.status === 'error' && code && MENDABLE.has(code) && row.statusSince < at)
+    await setStatus(tx, row, row.settleAt || !row.externalId ? 'pending' : 'active')
 }
 
 /** Another country reads national phone numbers differently: what was sent may be wrong now (C9). */

@@ -132,6 +132,22 @@ describe('connections', () => {
     expect(await get(id)).toMatchObject({ status: 'error', statusReason: told })
   })
 
+  test('what the platform refused after the change that is told of now is not mended by it', async () => {
+    const { id, connectionId } = await rig.audience()
+    const before = new Date(Date.now() - 1)
+    await rig.database.admin(`UPDATE sync.run SET status = 'failed', finished_at = now() WHERE audience_no = (SELECT no FROM sync.audience WHERE id = $1)`, [
+      bare(id),
+    ])
+    await rig.database.admin(`UPDATE sync.audience SET status = 'error', status_reason = '{"code": "terms_not_signed"}', status_since = now() WHERE id = $1`, [
+      bare(id),
+    ])
+    const changed = { connectionId, destination: 'meta', status: 'active' }
+    await rig.hear('audiences.connection-changed', changed, before)
+    expect(await get(id)).toMatchObject({ status: 'error', statusReason: { code: 'terms_not_signed' } })
+    await rig.hear('audiences.connection-changed', changed, new Date(Date.now() + 1_000))
+    expect(await get(id)).toMatchObject({ status: 'pending', statusReason: null })
+  })
+
   test('a run that waits for the quota is rate limited, until when', async () => {
     const { id, lastRun } = await rig.audience()
     await rig.database.admin(

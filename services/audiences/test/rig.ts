@@ -60,7 +60,7 @@ export interface Rig {
   /** Creates an audience and answers it. */
   audience(fields?: Record<string, unknown>): Promise<Answer['body']>
   /** Hands an event to the service's consumer of that topic, as a transport does. */
-  hear(consumer: string, message: Record<string, unknown>): Promise<void>
+  hear(consumer: string, message: Record<string, unknown>, occurredAt?: Date): Promise<void>
   /** Messages of the outbox of that topic, oldest first. */
   // biome-ignore lint/suspicious/noExplicitAny: of every topic
   said(topic: string): Promise<any[]>
@@ -232,7 +232,7 @@ export async function startRig({ counts = false }: { readonly counts?: boolean }
       if (status !== 201) throw new Error(JSON.stringify(body))
       return body
     },
-    async hear(name, message) {
+    async hear(name, message, occurredAt = new Date()) {
       const consumer = consumers.find((one) => one.name === name)
       if (!consumer) throw new Error(`No consumer ${name}`)
       const event = {
@@ -241,7 +241,7 @@ export async function startRig({ counts = false }: { readonly counts?: boolean }
         key: 'k',
         headers: {},
         message: create(consumer.topic.schema, message),
-        occurredAt: new Date(),
+        occurredAt,
         version: undefined,
         traceparent: undefined,
       }
