@@ -20,19 +20,19 @@ const UNSEEN = `(repeat AND sent_at > now() - interval '${DOUBTFUL_THEN}')`
 /**
  * Before another addition takes the place of an earlier one in the ledger, which then knows the later only: where the earlier may still land,
  * that is remembered for the removal to come. The row is never due: it says "once you are removed, you are removed again". Nothing
- * has to be said of two additions alone.
+ * has to be said of two additions alone. A `repeat` hides no repetition: it says the same, and is as little seen.
  */
-export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boolean, customers: readonly number[]): Promise<void> {
+export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boolean, repeat: boolean, customers: readonly number[]): Promise<void> {
   await tx.query(
     `INSERT INTO say_again AS s (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch)
      SELECT $1::int, $2::int, $3::smallint, l.customer_no, 'infinity', CASE WHEN o.doubtful THEN ${DOUBTFUL_TIMES} ELSE 1 END, o.no
      FROM ledger l
      JOIN LATERAL (
-       SELECT no, state = 'accepted' AND NOT $4 AS unfinished, ${TWICE} OR (${UNSEEN} AND NOT $4) AS doubtful FROM batch WHERE no = l.add_batch
+       SELECT no, state = 'accepted' AND NOT $4 AS unfinished, ${TWICE} OR (${UNSEEN} AND NOT $4 AND NOT $7) AS doubtful FROM batch WHERE no = l.add_batch
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $6 AND l.customer_no = ANY($5) ORDER BY l.customer_no
      ON CONFLICT (audience_no, customer_no) DO UPDATE SET times = greatest(s.times, excluded.times), after_batch = greatest(s.after_batch, excluded.after_batch)`,
-    [scope.audienceNo, scope.tenantNo, scope.destinationNo, ordered, customers, scope.generation],
+    [scope.audienceNo, scope.tenantNo, scope.destinationNo, ordered, customers, scope.generation, repeat],
   )
 }
 

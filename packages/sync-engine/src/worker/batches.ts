@@ -96,6 +96,7 @@ export async function storeBatch(
         tx,
         scope,
         keepsOrder || applies === 'answer',
+        repeat,
         numbersOf(people, () => true),
       )
       await recordAdditions(tx, scope, no, job.versions, ledgerRows)

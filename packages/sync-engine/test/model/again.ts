@@ -25,11 +25,11 @@ function upsert(book: Book, no: number, fresh: Again, merge: (before: Again) => 
 }
 const dueAtLast = (book: Book) => (before: Again) => ({ due: before.due === NEVER ? book.account.today : before.due })
 
-export function rememberEarlier(book: Book, customers: readonly number[]): void {
+export function rememberEarlier(book: Book, repeat: boolean, customers: readonly number[]): void {
   for (const no of customers) {
     const earlier = book.batch(book.ledger.get(no)?.addBatch ?? 0)
     if (!earlier) continue
-    const doubtful = mayLandTwice(book, earlier) || isUnseen(book, earlier)
+    const doubtful = mayLandTwice(book, earlier) || (isUnseen(book, earlier) && !repeat)
     if (earlier.state === 'accepted' || doubtful) upsert(book, no, { times: doubtful ? 2 : 1, due: NEVER, after: earlier.no, both: false }, () => ({}))
   }
 }

@@ -176,7 +176,7 @@ export class Book {
     const batch = this.insert(operation, parts, run, storing)
     const everyone = parts.map(({ customerNo }) => customerNo)
     if (operation === 'remove' && storing.privacy) this.account.proofs.push({ batch: batch.no, audience: this.index, people: everyone })
-    if (operation === 'add') rememberEarlier(this, everyone)
+    if (operation === 'add') rememberEarlier(this, batch.repeat, everyone)
     for (const { customerNo, heldAfter, fingerprint, sets } of parts) {
       const entry = this.ledger.get(customerNo)
       if (operation === 'add') {
