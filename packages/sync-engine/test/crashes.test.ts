@@ -5,7 +5,7 @@
  */
 import type { Identifiers } from '@audience-sync/contracts/people'
 import { afterEach, describe, expect, test } from '@jest/globals'
-import { workAndDieAt } from './death.ts'
+import { die, workAndDieAt } from './death.ts'
 import { sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
 
@@ -172,5 +172,29 @@ describe('a removal for privacy', () => {
     await recover()
     expect(world.far()).toEqual([sha256('p2@example.com')])
     await expectNothingOpen()
+  })
+})
+
+describe('C3: rows of one person in two calls, which may not share one', () => {
+  test('a worker that dies after the first of them has not said the person: the successor says the rest', async () => {
+    await start()
+    const { destination } = world.engine
+    const second = sha256('b@example.com')
+    Object.assign(world.engine, { destination: { ...destination, lane: (set: readonly string[]) => (set.includes(second) ? 'second' : '') } })
+    world.behavior.join(1, { email: 'a@example.com', emails: ['b@example.com'] })
+    world.behavior.join(2)
+    await world.sync()
+    expect(world.far()).toHaveLength(3)
+    world.behavior.leave(1)
+    await world.request()
+    world.hooks.afterPush = async () => {
+      delete world.hooks.afterPush
+      await die(world)
+    }
+    await world.workOnce()
+    await recover()
+    expect(world.far()).toEqual([sha256('p2@example.com')])
+    expect(await world.database.admin('SELECT FROM sync.todo')).toEqual([])
+    await expectSums()
   })
 })

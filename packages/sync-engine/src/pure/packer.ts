@@ -24,9 +24,9 @@ export interface Part {
   readonly fingerprint: number | null
   /** Which page of the source it came from: the cursor may pass a page when all its parts are stored. */
   readonly page: number
-  /** Of a removal: an addition of the same person follows, and until it is stored the person is left to do. */
+  /** More of the same person follows, the addition after a removal or another piece, and until it is stored the person is left to do. */
   readonly half?: boolean
-  /** The same person has a removal that must be accepted before this addition goes out. */
+  /** Something of the same person goes out before: the removal that has to be accepted before this addition, or another piece. */
   readonly afterRemoval: boolean
   readonly suppressionsAt: string
   /** Times that the platform has refused this person. */
@@ -109,7 +109,7 @@ export class Packer {
     return oldest
   }
 
-  /** Held sets of an older choice may fall into several lanes; the last piece carries the count. */
+  /** Held sets of an older choice may fall into several lanes: pieces, each in a batch of its own. The last that goes out is the one that says the person. */
   #byLane(part: Part): [string, Part][] {
     const lanes = new Map<string, KeySet[]>()
     for (const set of part.sets) {
@@ -118,7 +118,7 @@ export class Packer {
       if (sets) sets.push(set)
       else lanes.set(lane, [set])
     }
-    return [...lanes].map(([lane, sets], i) => [lane, lanes.size === 1 ? part : { ...part, sets, kind: i === lanes.size - 1 ? part.kind : 'none' }])
+    return [...lanes].map(([lane, sets]) => [lane, lanes.size === 1 ? part : { ...part, sets, afterRemoval: part.afterRemoval || part.half !== true }])
   }
 
   *#put(lane: string, part: Part): Generator<Packed> {
@@ -162,15 +162,22 @@ export class Packer {
   }
 
   #emit(key: string, session: Session, parts: readonly Part[], last: boolean): Packed {
-    for (const part of parts) {
-      this.#unsent.delete(part)
-      change(this.#people, part.customerNo, -1)
-      if (part.operation === 'remove') change(this.#removals, part.customerNo, -1)
-    }
+    const out = parts.map((part) => this.#letGo(part))
     const [operation = '', refused = ''] = key.split(' ')
     const lane = key.slice(operation.length + refused.length + 2)
     if (operation === 'add') session.seq += 1
-    return { operation: operation as Operation, lane, series: `${refused} ${lane}`, parts, seq: operation === 'add' ? session.seq : 1, last }
+    return { operation: operation as Operation, lane, series: `${refused} ${lane}`, parts: out, seq: operation === 'add' ? session.seq : 1, last }
+  }
+
+  /** It is in a batch now. Of a person with further pieces in no batch yet it counts nothing, and leaves them to do: a worker that dies here has not said them (C3). */
+  #letGo(part: Part): Part {
+    const { customerNo, operation } = part
+    this.#unsent.delete(part)
+    change(this.#people, customerNo, -1)
+    if (operation === 'remove') change(this.#removals, customerNo, -1)
+    const removals = this.#removals.get(customerNo) ?? 0
+    const further = operation === 'remove' ? removals : (this.#people.get(customerNo) ?? 0) - removals
+    return further > 0 ? { ...part, kind: 'none', half: true, afterRemoval: false } : part
   }
 }
 
