@@ -277,3 +277,22 @@ test('C8: after a restore in which positions begin anew, whoever has consented a
   await world.sync()
   expect(world.far()).toEqual(emails(1, 2)) // of the third only the tombstone remembers what was said
 })
+
+test('C1, R7: an opt-out taken back is read between a refused first half and the second: the old address is removed by the next run', async () => {
+  await start({}, 2)
+  world.behavior.join(1, { email: 'old@example.com' })
+  await world.sync()
+  world.behavior.suppress(1)
+  world.behavior.change(1, { allowed: 7, identifiers: { email: 'p1@example.com' } })
+  world.twin.fault({ kind: 'status', match: { path: '/users', method: 'DELETE' }, times: 1, status: 400, code: 100 })
+  world.hooks.beforePush = async () => {
+    delete world.hooks.beforePush
+    await world.suppressions()
+  }
+  await world.submit()
+  await recover()
+  await world.submit()
+  await calm(world)
+  expect(world.far()).toEqual(emails(1, 2))
+  expect(await world.database.admin('SELECT FROM sync.todo')).toEqual([])
+})

@@ -104,6 +104,24 @@ describe('whatever is packed', () => {
     )
   })
 
+  test('C3: of a person whose rows go out in several calls, only the last says them; until then they are left to do', () => {
+    fc.assert(
+      fc.property(changes, (all) => {
+        const pieces = Map.groupBy(
+          pack(all).seen.flatMap(({ packed }) => packed.parts),
+          ({ customerNo, operation }) => `${customerNo} ${operation}`,
+        )
+        for (const [, parts] of pieces) {
+          for (const piece of parts.slice(0, -1)) expect(piece).toMatchObject({ kind: 'none', half: true, afterRemoval: false })
+          expect(parts.at(-1)?.half).toBeUndefined()
+          // What clears them is the kind, or, of what counts nothing, that something went before.
+          if (parts.length > 1) expect(parts.at(-1)?.afterRemoval).toBe(true)
+        }
+      }),
+      runs,
+    )
+  })
+
   test('C1: a person’s removals are out before their addition', () => {
     fc.assert(
       fc.property(changes, (all) => {

@@ -253,12 +253,12 @@ export async function readTodo(tx: Tx, audienceNo: number, after: number, privac
   return rows.map(({ customer_no }) => customer_no)
 }
 
-/** Nothing of them is a matter of privacy any more: an ordinary run looks at them anew. */
+/** Nothing of them is a matter of privacy any more: an ordinary run looks at them anew. Whoever a run has left, as by a refusal, is left to the next. */
 export async function leaveToOthers(tx: Tx, audienceNo: number, customers: readonly number[]): Promise<void> {
-  await tx.query(
-    `UPDATE todo SET reason = 'in_flight', run_no = NULL, not_before = now() WHERE audience_no = $1 AND customer_no = ANY($2) AND reason = 'privacy'`,
-    [audienceNo, customers],
-  )
+  await tx.query(`UPDATE todo SET reason = 'in_flight', not_before = now() WHERE audience_no = $1 AND customer_no = ANY($2) AND reason = 'privacy'`, [
+    audienceNo,
+    customers,
+  ])
 }
 
 /** Done, or being done: what this run itself left stays. */

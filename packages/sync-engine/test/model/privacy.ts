@@ -53,7 +53,7 @@ function remove(book: Book, run: number, next: Next): void {
   const leaving = customers.filter((no) => !book.allowed(no))
   const apart = new Set(removeFromAccount(book, run, leaving, replacing, next))
   // Who consented again since is left to an ordinary run.
-  for (const no of customers) if (!leaving.includes(no)) book.todo.set(no, { run: 0, privacy: false })
+  for (const no of customers) if (!leaving.includes(no)) book.todo.set(no, { run: book.todo.get(no)?.run ?? 0, privacy: false })
   const here = replacing ? [] : leaving.filter((no) => apart.has(no))
   const people = here.map((no) => ({ no, parts: removalOf(book, no) }))
   for (const { no, parts } of people) if (parts.length === 0) book.clear(no, 0, true)
