@@ -116,3 +116,25 @@ test('C16, R7: an earlier addition that was sent twice is remembered, though ano
   await applySoon()
   expect(await world.database.admin('SELECT customer_no, times FROM sync.say_again WHERE audience_no = $1', [audience])).toEqual([{ customer_no: 1, times: 2 }])
 })
+
+test('C4, R7: what was applied in an audience only after another one had told the account may have come last there: the person is removed again', async () => {
+  const { behavior, audience } = await start()
+  for (const one of [world.behavior, behavior]) for (const no of [1, 2]) one.join(no)
+  await run(world.audienceNo, audience)
+  behavior.suppress(1)
+  world.behavior.suppress(1)
+  await world.suppressions()
+  await world.database.admin(`UPDATE sync.run SET not_before = now() + interval '1 hour' WHERE audience_no = $1 AND trigger = 'privacy'`, [audience])
+  await world.work()
+  await applySoon()
+  await world.database.admin(`UPDATE sync.run SET not_before = NULL WHERE audience_no = $1`, [audience])
+  await world.work()
+  expect(
+    await world.database.admin('SELECT shared_call IS NOT NULL AS shared FROM sync.batch WHERE audience_no = $1 AND operation = $2', [audience, 'remove']),
+  ).toContainEqual({ shared: true })
+  expect(await world.database.admin('SELECT customer_no FROM sync.say_again WHERE audience_no = $1', [audience])).toEqual([{ customer_no: 1 }])
+  await applySoon()
+  await calm(world)
+  await settleAll()
+  expect(world.far()).toEqual(emails(2, 2))
+})

@@ -34,6 +34,7 @@ export class Account {
   locked = false
   readonly #busy = new Set<Book>()
   seals = 0
+  #ticks = 0
   sessions = 0
   replacements = 0
   saidWrongly: number[] = []
@@ -43,6 +44,12 @@ export class Account {
     this.audiences = purposes.map((purpose, i) => new Book(this, i, purpose))
     this.platform = new Platform(purposes.length)
     this.everywhere = everywhere
+  }
+
+  /** Moments, in order. */
+  tick(): number {
+    this.#ticks += 1
+    return this.#ticks
   }
 
   change(no: number, to: Person): void {

@@ -41,7 +41,8 @@ export function leaveToSayAgain(book: Book, operation: Batch['operation'], custo
     const before = operation === 'remove' && book.again.get(no)?.due === NEVER ? book.again.get(no) : undefined
     const other = entry && book.batch(operation === 'remove' ? entry.addBatch : entry.removeBatch)
     if (!other) continue
-    const unfinished = other.state === 'accepted' || before !== undefined
+    const sentAt = book.batch(entry.removeBatch)?.sentAt ?? 0
+    const unfinished = other.state === 'accepted' || (operation === 'remove' && other.appliedAt > sentAt) || before !== undefined
     const doubtful = mayLandTwice(book, other) || isUnseen(book, other) || (before?.times ?? 0) > 1
     if (!unfinished && !doubtful) continue
     const both = operation === 'remove'

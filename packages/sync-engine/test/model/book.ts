@@ -45,6 +45,9 @@ export interface Batch {
   /** For the first time, and the day of its answer; -1: never. */
   sentOn: number
   acceptedOn: number
+  /** Moments, in order. */
+  sentAt: number
+  appliedAt: number
 }
 
 export interface Replacing {
@@ -164,7 +167,7 @@ export class Book {
     const { repeat = false, manner = 'list', shared = 0, privacy = false, listing = null } = storing
     const suppressionsAt = Math.min(...people.map((part) => Number(part.suppressionsAt.split(':')[1])))
     const no = this.account.batches.length + 1
-    const life = { state: 'open', sendings: 0, unknown: false, sentOn: -1, acceptedOn: -1 } as const
+    const life = { state: 'open', sendings: 0, unknown: false, sentOn: -1, acceptedOn: -1, sentAt: this.batch(shared)?.sentAt ?? 0, appliedAt: 0 } as const
     const batch: Batch = { no, audience: this.index, run, privacy, operation, people, manner, listing, shared, suppressionsAt, repeat, ...life }
     this.account.batches.push(batch)
     this.mine.push(batch)

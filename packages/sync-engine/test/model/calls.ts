@@ -42,7 +42,10 @@ export function send(book: Book, batch: Batch, { outcome, meanwhile, afterwards 
   if (meanwhile && !afterwards) account.meanwhile(book, meanwhile)
   if (!withoutSuppressed(book, batch)) return
   batch.sendings += 1
-  if (batch.sentOn < 0) batch.sentOn = account.today
+  if (batch.sentOn < 0) {
+    batch.sentOn = account.today
+    batch.sentAt = account.tick()
+  }
   if (outcome === 'unsent') throw new Died()
   const answer = outcome === 'refused' ? 'refused' : push(book, batch, outcome === 'gives up')
   if (meanwhile && afterwards) account.meanwhile(book, meanwhile)

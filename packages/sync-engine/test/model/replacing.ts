@@ -57,7 +57,9 @@ export function settle(book: Book): void {
   for (const batch of book.mine) {
     if (batch.state !== 'accepted') continue
     const done = batch.manner === 'replace' ? platform.endOf(batch.listing?.session ?? 0) === 'done' : platform.hadEffect(batch.shared || batch.no, index)
-    if (done) batch.state = 'applied'
+    if (!done) continue
+    batch.state = 'applied'
+    batch.appliedAt = account.tick()
   }
   forget(book)
   if (book.replacing?.state === 'sent' && !book.mine.some(({ manner, state }) => manner === 'replace' && state === 'accepted')) book.replacing = null
