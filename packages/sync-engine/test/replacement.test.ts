@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { settleOne } from '../src/settle.ts'
 import { requestRepeats } from '../src/worker/repeat.ts'
-import { workAndDieAt } from './death.ts'
+import { die, workAndDieAt } from './death.ts'
 import { APP } from './destinations/meta.ts'
 import { sha256 } from './people.ts'
 import { makeWorld, type World, type WorldOptions } from './world.ts'
@@ -237,6 +237,25 @@ describe('a replacement of the whole list', () => {
     expect(optOuts().length).toBeGreaterThan(2)
     expect(world.far()).toEqual(wanted())
     expect(members()).not.toContain(2)
+  })
+
+  test('C4, C21: who consents again in the middle, after an opt-out in the middle, is said again: its removal may be applied after the new list', async () => {
+    await start()
+    change()
+    world.hooks.afterPush = async () => {
+      world.hooks.afterPush = async () => {
+        delete world.hooks.afterPush
+        world.behavior.change(6, { allowed: 7 })
+      }
+      await die(world)
+    }
+    await world.request('full')
+    await world.workOnce()
+    world.behavior.suppress(6)
+    await world.suppressions()
+    await world.work()
+    expect(calls('/usersofanyaudience').length).toBeGreaterThan(0)
+    expect(await world.database.admin('SELECT customer_no FROM sync.say_again WHERE customer_no = 6')).toHaveLength(1)
   })
 
   test('C15: a pause and a cancellation are heeded at its end, because half a list is a list cut short', async () => {

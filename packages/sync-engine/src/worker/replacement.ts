@@ -63,7 +63,11 @@ export async function replaceWholeList(
   }
   /** What was held of people before goes with the old list. */
   const letGoOfOld = async (tx: Tx, parts: readonly Part[]): Promise<void> => {
-    await tx.query('UPDATE ledger SET remove_batch = $3 WHERE audience_no = $1 AND customer_no = ANY($2)', [audience.no, leftBehind(parts), replacing.removal])
+    await tx.query('UPDATE ledger SET remove_batch = greatest(remove_batch, $3) WHERE audience_no = $1 AND customer_no = ANY($2)', [
+      audience.no,
+      leftBehind(parts),
+      replacing.removal,
+    ])
   }
   const wasSent = (no: number): Promise<boolean> =>
     inTenant(

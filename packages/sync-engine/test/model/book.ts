@@ -200,7 +200,7 @@ export class Book {
     if (batch.manner === 'replace')
       for (const no of leftBehind(parts)) {
         const entry = this.ledger.get(no)
-        if (entry) this.ledger.set(no, { ...entry, removeBatch: this.replacing?.removal ?? 0 })
+        if (entry) this.ledger.set(no, { ...entry, removeBatch: Math.max(entry.removeBatch, this.replacing?.removal ?? 0) })
       }
     if (storing.cursor) this.cursor = storing.cursor()
     return batch
