@@ -63,6 +63,24 @@ describe('C2, C4: who is added to another audience while an opt-out is still bei
     expect(world.far()).toEqual(emails(1, 2, 2))
   })
 
+  test('and the caller’s audience shows it applied already, is added again', async () => {
+    const { behavior, audience } = await start()
+    world.behavior.join(1)
+    world.behavior.join(2)
+    behavior.join(2)
+    await run(world.audienceNo, audience)
+    await applySoon()
+    applyLate('DELETE', '/usersofanyaudience')
+    await optOut(1)
+    await world.database.admin(`UPDATE sync.batch SET state = 'applied', applied_at = now() WHERE manner = 'account'`)
+    behavior.suppressed.push(...world.behavior.suppressed)
+    behavior.join(1)
+    await run(audience)
+    await applySoon()
+    await applyRest()
+    expect(world.far()).toEqual(emails(1, 2, 2))
+  })
+
   test('and carries an identifier that the person had, is added again', async () => {
     const { behavior, audience } = await start()
     world.behavior.join(1, { email: 'p1@example.com', phone: PHONE })

@@ -176,7 +176,8 @@ describe('a removal for privacy', () => {
 })
 
 describe('C3: rows of one person in two calls, which may not share one', () => {
-  test('a worker that dies after the first of them has not said the person: the successor says the rest', async () => {
+  /** Somebody with two addresses, which go apart, and one more person. */
+  async function startApart(): Promise<void> {
     await start()
     const { destination } = world.engine
     const second = sha256('b@example.com')
@@ -185,6 +186,22 @@ describe('C3: rows of one person in two calls, which may not share one', () => {
     world.behavior.join(2)
     await world.sync()
     expect(world.far()).toHaveLength(3)
+  }
+
+  test('of a replacement the first removal is refused and the second is not: the next run says the first again', async () => {
+    await startApart()
+    await world.database.admin('DELETE FROM sync.say_again') // a day later: that one address was added before the other is forgotten
+    world.behavior.change(1, { identifiers: { email: 'c@example.com' } })
+    world.twin.fault({ kind: 'status', match: { path: '/users', method: 'DELETE' }, times: 1, status: 400, code: 100 })
+    await world.sync()
+    await world.sync()
+    expect(world.far()).toEqual(['c@example.com', 'p2@example.com'].map(sha256).sort())
+    expect(await world.database.admin('SELECT FROM sync.todo')).toEqual([])
+    await expectSums()
+  })
+
+  test('a worker that dies after the first of them has not said the person: the successor says the rest', async () => {
+    await startApart()
     world.behavior.leave(1)
     await world.request()
     world.hooks.afterPush = async () => {

@@ -240,6 +240,17 @@ export async function leave(
   )
 }
 
+/** Of these people those whom this very run has left. */
+export async function leftBy(tx: Tx, audienceNo: number, runNo: number, customers: readonly number[]): Promise<ReadonlySet<number>> {
+  if (customers.length === 0) return new Set()
+  const { rows } = await tx.query<{ no: number }>('SELECT customer_no AS no FROM todo WHERE audience_no = $1 AND customer_no = ANY($2) AND run_no = $3', [
+    audienceNo,
+    customers,
+    runNo,
+  ])
+  return new Set(rows.map(({ no }) => no))
+}
+
 /** Who is left to do and due, in order; privacy has runs of its own. */
 export async function readTodo(tx: Tx, audienceNo: number, after: number, privacy: boolean, beforeRunNo: number, limit: number): Promise<number[]> {
   const { rows } = await tx.query<{ customer_no: number }>(

@@ -88,12 +88,14 @@ export async function leaveAddedToSayAgain(tx: Tx, scope: LedgerScope, added: Ad
 
 /**
  * The same of an opt-out that another audience told the whole account: whoever it removed may have come to this one meanwhile, having consented
- * again, or somebody who carries one of their identifiers (whose tags the call left here). Said again as the sharers of such a call are.
+ * again, or somebody who carries one of their identifiers (whose tags the call left here). Said again as the sharers of such a call are. That it is
+ * applied was seen in the caller's audience; here it may take longer, a day at most.
  */
 async function leaveAddedBesideAccount(tx: Tx, scope: LedgerScope, added: Added): Promise<void> {
   const { rows: calls } = await tx.query<{ no: number }>(
     `SELECT b.no FROM audience me JOIN audience au ON au.destination_no = me.destination_no AND au.account_external_id = me.account_external_id AND au.no <> me.no
-     JOIN batch b ON b.audience_no = au.no AND b.manner = 'account' AND b.shared_call IS NULL AND ${MAY_COME} WHERE me.no = $1`,
+     JOIN batch b ON b.audience_no = au.no AND b.manner = 'account' AND b.shared_call IS NULL
+       AND (b.state = 'accepted' OR (b.state = 'applied' AND b.accepted_at > now() - interval '${DOUBTFUL_THEN}')) WHERE me.no = $1`,
     [scope.audienceNo],
   )
   if (calls.length === 0) return

@@ -15,7 +15,7 @@ import type { Packed, Part } from '../pure/packer.ts'
 import { type BatchPerson, decodePayload, encodePayload } from '../pure/payload.ts'
 import { tagsOf } from '../pure/tags.ts'
 import { heldOf, payloadOf } from '../sealer.ts'
-import { clearTodo, leave, neverAdded, recordAdditions, recordRemovals } from '../store/ledger.ts'
+import { clearTodo, leave, leftBy, neverAdded, recordAdditions, recordRemovals } from '../store/ledger.ts'
 import { recordPrivacyRemovals, recordRepeatedRemovals } from '../store/privacy-removals.ts'
 import type { AudienceRow, BatchRow, RunRow } from '../store/rows.ts'
 import { readBatch } from '../store/rows.ts'
@@ -127,13 +127,16 @@ export async function storeBatch(
       superseding.map(({ customerNo }) => customerNo),
     )
     // The first half of a replacement leaves the person to do, for whoever goes on after a crash: only the second half says them,
-    // and until then the ledger does not forget them (C1, C3).
+    // and until then the ledger does not forget them (C1, C3). Whom this run has left already, because another part of that half was refused,
+    // it leaves to the next one: the second half would clear them.
+    const halves = of(({ half }) => half === true)
+    const left = await leftBy(tx, audience.no, run.no, halves)
     await leave(
       tx,
       scope,
       null,
       'in_flight',
-      of(({ half }) => half === true),
+      halves.filter((no) => !left.has(no)),
     )
     await alongside(tx, no)
     return readBatch(tx, no)

@@ -79,7 +79,7 @@ export function leaveAddedToSayAgain(book: Book, { people }: Batch): void {
   const late = book.mine.filter((batch) => batch.operation === 'remove' && mayCome(book, batch))
   const wide = account.batches
     .filter(({ manner, shared, audience }) => manner === 'account' && shared === 0 && audience !== book.index)
-    .filter((batch) => mayCome(book, batch))
+    .filter(({ state, acceptedOn }) => state === 'accepted' || (state === 'applied' && acceptedOn === account.today))
   if (late.length + wide.length === 0) return
   for (const { customerNo, sets } of people)
     for (const holder of new Set(sets.flat().flatMap((value) => (value === '' ? [] : [...(book.tags.get(value) ?? [])])))) {

@@ -194,7 +194,7 @@ export class Book {
     this.leave(
       0,
       false,
-      parts.filter(({ half }) => half).map(({ customerNo }) => customerNo),
+      parts.filter(({ half, customerNo }) => half && this.todo.get(customerNo)?.run !== run).map(({ customerNo }) => customerNo),
     )
     // The old list's removal is what takes away whatever was held before.
     if (batch.manner === 'replace')
