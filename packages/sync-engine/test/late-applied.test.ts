@@ -57,6 +57,24 @@ describe('C2: an identifier goes from one customer to another', () => {
 })
 
 describe('C4: of two additions the first is applied last', () => {
+  test('also where the first was to be said again anyway, and the run between was refused', async () => {
+    await start()
+    world.behavior.join(1, { email: 'old@example.com', phone: '+14155550101' })
+    await world.sync()
+    applyLate('DELETE', 1)
+    applyLate('POST', 1)
+    world.behavior.change(1, { identifiers: { email: 'p1@example.com', phone: PHONE } })
+    await world.submit()
+    for (const method of ['DELETE', 'POST']) world.twin.fault({ kind: 'status', match: { path: '/users', method }, times: 1, status: 400, code: 100 })
+    world.behavior.change(1, { identifiers: { email: 'p1@example.com' } })
+    await world.submit()
+    await world.submit()
+    await applySoon()
+    await applyRest()
+    expect(world.far()).toEqual(emails(1))
+    expect(world.far('PHONE')).toEqual([])
+  })
+
   test('a removal between them is said again', async () => {
     await start()
     world.behavior.join(1)

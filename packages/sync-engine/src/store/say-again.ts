@@ -20,7 +20,7 @@ const UNSEEN = `(repeat AND sent_at > now() - interval '${DOUBTFUL_THEN}')`
 /**
  * Before another addition takes the place of an earlier one in the ledger, which then knows the later only: where the earlier may still land,
  * that is remembered for the removal to come. The row is never due: it says "once you are removed, you are removed again". Nothing
- * has to be said of two additions alone. A `repeat` hides no repetition: it says the same, and is as little seen.
+ * has to be said of two additions alone. Where the person is to be said again anyway, both halves are (`both_halves`). A `repeat` hides no repetition: it says the same, and is as little seen.
  */
 export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boolean, repeat: boolean, customers: readonly number[]): Promise<void> {
   await tx.query(
@@ -31,7 +31,8 @@ export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boole
        SELECT no, state = 'accepted' AND NOT $4 AS unfinished, ${TWICE} OR (${UNSEEN} AND NOT $4 AND NOT $7) AS doubtful FROM batch WHERE no = l.add_batch
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $6 AND l.customer_no = ANY($5) ORDER BY l.customer_no
-     ON CONFLICT (audience_no, customer_no) DO UPDATE SET times = greatest(s.times, excluded.times), after_batch = greatest(s.after_batch, excluded.after_batch)`,
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET times = greatest(s.times, excluded.times), after_batch = greatest(s.after_batch, excluded.after_batch),
+       both_halves = s.both_halves OR s.due_at < 'infinity'`,
     [scope.audienceNo, scope.tenantNo, scope.destinationNo, ordered, customers, scope.generation, repeat],
   )
 }

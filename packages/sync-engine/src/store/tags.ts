@@ -8,6 +8,9 @@ export interface Tagged {
   readonly tags: readonly number[]
 }
 
+/** Of a row that was never due: what was remembered of an earlier addition (`rememberEarlier`) goes along. */
+const DUE_NOW = `due_at = CASE WHEN s.due_at = 'infinity' THEN excluded.due_at ELSE s.due_at END, both_halves = s.both_halves OR s.due_at = 'infinity'`
+
 /** Tags are only added here: a stale one, of an identifier that a person no longer has, is passed over by whoever reads. */
 export async function recordTags(tx: Tx, scope: LedgerScope, people: readonly Tagged[]): Promise<void> {
   const pairs = people.flatMap(({ customerNo, tags }) => tags.map((tag) => [tag, customerNo] as const))
@@ -48,7 +51,7 @@ export async function leaveSharersToSayAgain(
      CROSS JOIN LATERAL (SELECT customer_no, add_batch, remove_batch FROM ledger WHERE audience_no = $1 AND customer_no = t.customer_no AND generation = $6 OFFSET 0) l
      WHERE (l.remove_batch IS NULL OR l.remove_batch < l.add_batch) AND NOT (l.customer_no = ANY($8)
        AND EXISTS (SELECT FROM todo t WHERE t.audience_no = $1 AND t.customer_no = l.customer_no AND t.reason = 'privacy'))
-     ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = CASE WHEN s.due_at = 'infinity' THEN excluded.due_at ELSE s.due_at END,
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET ${DUE_NOW},
        after_batch = CASE WHEN $7 THEN excluded.after_batch ELSE greatest(s.after_batch, excluded.after_batch) END, times = greatest(s.times, excluded.times)`,
     [scope.audienceNo, scope.tenantNo, scope.destinationNo, batchNo, tags, scope.generation, goneEverywhere !== null, goneEverywhere ?? [], doubtful],
   )
@@ -79,7 +82,7 @@ export async function leaveAddedToSayAgain(tx: Tx, scope: LedgerScope, added: Ad
      CROSS JOIN LATERAL (SELECT remove_batch FROM ledger WHERE audience_no = $1 AND customer_no = t.customer_no AND generation = $6 AND remove_batch IS NOT NULL OFFSET 0) l
      CROSS JOIN LATERAL (SELECT no, state <> 'accepted' AS unseen FROM batch b WHERE audience_no = $1 AND operation = 'remove' AND no <= l.remove_batch AND ${MAY_COME} ORDER BY no DESC LIMIT 1) b
      GROUP BY u.customer_no ORDER BY u.customer_no
-     ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = CASE WHEN s.due_at = 'infinity' THEN excluded.due_at ELSE s.due_at END,
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET ${DUE_NOW},
        after_batch = greatest(s.after_batch, excluded.after_batch),
        times = CASE WHEN s.due_at < 'infinity' AND s.due_at >= now() + interval '${DOUBTFUL_THEN}' THEN s.times ELSE greatest(s.times, excluded.times) END`,
     [scope.audienceNo, scope.tenantNo, scope.destinationNo, pairs.map(([tag]) => tag), pairs.map(([, customerNo]) => customerNo), scope.generation],
@@ -107,7 +110,7 @@ async function leaveAddedBesideAccount(tx: Tx, scope: LedgerScope, added: Added)
      CROSS JOIN LATERAL (SELECT customer_no FROM ledger_tag WHERE audience_no = $1 AND tag = u.tag OFFSET 0) t
      JOIN privacy_removal p ON p.customer_no = t.customer_no AND p.batch_no = ANY($6)
      GROUP BY u.customer_no ORDER BY u.customer_no
-     ON CONFLICT (audience_no, customer_no) DO UPDATE SET due_at = CASE WHEN s.due_at = 'infinity' THEN excluded.due_at ELSE s.due_at END,
+     ON CONFLICT (audience_no, customer_no) DO UPDATE SET ${DUE_NOW},
        after_batch = excluded.after_batch, times = greatest(s.times, excluded.times)`,
     [scope.audienceNo, scope.tenantNo, scope.destinationNo, pairs.map(([tag]) => tag), pairs.map(([, customerNo]) => customerNo), calls.map(({ no }) => no)],
   )

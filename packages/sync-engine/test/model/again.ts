@@ -23,14 +23,19 @@ function upsert(book: Book, no: number, fresh: Again, merge: (before: Again) => 
   const before = book.again.get(no)
   book.again.set(no, before ? { ...before, times: Math.max(before.times, fresh.times), after: Math.max(before.after, fresh.after), ...merge(before) } : fresh)
 }
-const dueAtLast = (book: Book) => (before: Again) => ({ due: before.due === NEVER ? book.account.today : before.due })
+/** What was remembered of an earlier addition goes along. */
+const dueAtLast = (book: Book) => (before: Again) => ({
+  due: before.due === NEVER ? book.account.today : before.due,
+  both: before.both || before.due === NEVER,
+})
 
 export function rememberEarlier(book: Book, repeat: boolean, customers: readonly number[]): void {
   for (const no of customers) {
     const earlier = book.batch(book.ledger.get(no)?.addBatch ?? 0)
     if (!earlier) continue
     const doubtful = mayLandTwice(book, earlier) || (isUnseen(book, earlier) && !repeat)
-    if (earlier.state === 'accepted' || doubtful) upsert(book, no, { times: doubtful ? 2 : 1, due: NEVER, after: earlier.no, both: false }, () => ({}))
+    if (earlier.state === 'accepted' || doubtful)
+      upsert(book, no, { times: doubtful ? 2 : 1, due: NEVER, after: earlier.no, both: false }, (row) => ({ both: row.both || row.due !== NEVER }))
   }
 }
 
