@@ -1,6 +1,7 @@
 /** What the platform takes in one order and applies in another: a call is applied ten minutes late, after those that were taken after it. */
 import { afterEach, describe, expect, test } from '@jest/globals'
 import { calm } from './calm.ts'
+import { die } from './death.ts'
 import { emails, sha256 } from './people.ts'
 import { makeWorld, type World } from './world.ts'
 
@@ -89,5 +90,31 @@ describe('C4: of two additions the first is applied last', () => {
     await applySoon()
     await applyRest()
     expect(world.far()).toEqual(emails(2))
+  })
+})
+
+describe('C4: of two removals the second was never made', () => {
+  test('whoever has come back meanwhile is added again when the first is applied', async () => {
+    await start()
+    world.behavior.join(1)
+    world.behavior.join(2)
+    await world.sync()
+    applyLate('DELETE', 1)
+    world.behavior.leave(1)
+    await world.submit()
+    world.behavior.join(1, { email: 'other@example.com' })
+    await world.request()
+    world.hooks.beforeTransaction = async () => {
+      const stored = await world.database.admin(`SELECT FROM sync.batch WHERE state = 'sending' AND attempts = 0`)
+      if (stored.length === 0) return
+      delete world.hooks.beforeTransaction
+      await die(world)
+    }
+    await world.workOnce()
+    world.behavior.join(1)
+    await world.submit()
+    await applySoon()
+    await applyRest()
+    expect(world.far()).toEqual(emails(1, 2))
   })
 })

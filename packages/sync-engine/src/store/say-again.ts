@@ -43,12 +43,15 @@ export const FORGET_EARLIER = (atMost: number) => `DELETE FROM say_again WHERE c
   WHERE s.due_at = 'infinity' AND greatest(b.sent_at, b.accepted_at) < now() - interval '${DOUBTFUL_THEN}'
     AND NOT EXISTS (SELECT FROM batch o WHERE o.audience_no = s.audience_no AND o.state = 'accepted' AND o.no <= s.after_batch) LIMIT ${atMost})`
 
+const FIRST_REMOVAL = `(SELECT min(r.no) FROM batch r WHERE r.audience_no = $1 AND r.operation = 'remove' AND r.state = 'accepted')`
+
 /**
  * After a word was accepted: those of its people whose other call, of the opposite kind, may still be applied after it. Where the
  * platform keeps no order (`ordered`: it does, or is done when it answers) that is any call it has not finished with, and a
  * repetition of the last day, which nobody watches. Any word besides doubts one whose outcome was unknown for a while, because that may
  * have landed twice. A row stays when a newer word is said: what may come late, may come after that, too. An addition that was applied after the
- * removal was sent may have come after it: where another audience made the call (`shared_call`), that may be long ago.
+ * removal was sent may have come after it: where another audience made the call (`shared_call`), that may be long ago. Of removals the ledger
+ * knows the last only, which may never have been made: an earlier one that is unfinished may have named the person, too.
  */
 export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: string, ordered: boolean, customers: readonly number[]): Promise<void> {
   await tx.query(
@@ -58,7 +61,7 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
      FROM ledger l
      LEFT JOIN say_again before ON $4 = 'remove' AND before.audience_no = l.audience_no AND before.customer_no = l.customer_no AND before.due_at = 'infinity'
      JOIN LATERAL (
-       SELECT no, (state = 'accepted' OR $4 = 'remove' AND applied_at > (SELECT sent_at FROM batch WHERE no = l.remove_batch)) AND NOT $5
+       SELECT no, (state = 'accepted' OR $4 = 'remove' AND applied_at > (SELECT sent_at FROM batch WHERE no = l.remove_batch) OR $4 = 'add' AND ${FIRST_REMOVAL} < no) AND NOT $5
            OR before.customer_no IS NOT NULL AS unfinished,
          ${TWICE} OR (${UNSEEN} AND NOT $5) OR coalesce(before.times > 1, false) AS doubtful
        FROM batch WHERE no = CASE WHEN $4 = 'remove' THEN l.add_batch ELSE l.remove_batch END

@@ -47,7 +47,9 @@ export function leaveToSayAgain(book: Book, operation: Batch['operation'], custo
     const other = entry && book.batch(operation === 'remove' ? entry.addBatch : entry.removeBatch)
     if (!other) continue
     const sentAt = book.batch(entry.removeBatch)?.sentAt ?? 0
-    const unfinished = other.state === 'accepted' || (operation === 'remove' && other.appliedAt > sentAt) || before !== undefined
+    // Of a removal the ledger knows the last only: an earlier one that is unfinished may have named them, too.
+    const earlier = operation === 'add' && book.mine.some(({ no, operation, state }) => operation === 'remove' && state === 'accepted' && no < other.no)
+    const unfinished = other.state === 'accepted' || earlier || (operation === 'remove' && other.appliedAt > sentAt) || before !== undefined
     const doubtful = mayLandTwice(book, other) || isUnseen(book, other) || (before?.times ?? 0) > 1
     if (!unfinished && !doubtful) continue
     const both = operation === 'remove'
