@@ -3,7 +3,8 @@
 
 import { UNCONFIRMED_AFTER } from './options.ts'
 import { purgeDeleted } from './store/far-audience.ts'
-import { FORGET_EARLIER, FORGET_REPEATED } from './store/say-again.ts'
+import { FORGET_LATER } from './store/forget.ts'
+import { FORGET_EARLIER } from './store/say-again.ts'
 import type { Engine } from './worker/engine.ts'
 
 const DETAIL_KEPT = '90 days' // counts stay for ever, they are sums over the batches
@@ -20,7 +21,7 @@ const STATEMENTS = [
   `DELETE FROM ledger_tag WHERE ctid IN (SELECT t.ctid FROM ledger_tag t LEFT JOIN ledger l ON l.audience_no = t.audience_no AND l.customer_no = t.customer_no
      WHERE l.customer_no IS NULL AND NOT EXISTS (SELECT FROM privacy_removal p JOIN batch b ON b.no = p.batch_no
        WHERE p.customer_no = t.customer_no AND b.manner = 'account' AND b.accepted_at > now() - interval '${UNCONFIRMED_AFTER}') LIMIT ${ROWS})`,
-  FORGET_REPEATED(ROWS),
+  FORGET_LATER(ROWS),
   FORGET_EARLIER(ROWS),
 ]
 

@@ -74,6 +74,9 @@ export const batch = pgTable(
     index('batch_exception').on(t.audienceNo).where(sql`state NOT IN ('accepted', 'applied', 'split')`),
     // What settle looks after.
     index('batch_to_settle').on(t.audienceNo).where(sql`state = 'accepted'`),
+    // What may still be applied, or applied once more: asked for with each answer, while an audience keeps its batches for good.
+    index('batch_may_come').on(t.audienceNo).where(sql`state IN ('accepted', 'abandoned') OR repeat OR attempts > 1`),
+    index('batch_for_account').on(t.audienceNo).where(sql`manner = 'account'`),
   ],
 )
 

@@ -117,28 +117,6 @@ export async function readHeld(
   return new Map(rows.map(({ customer_no, held, remove_batch, left, again }) => [customer_no, { held, removeBatch: remove_batch, left, again }]))
 }
 
-/** Deletes ledger rows `l` and keeps who was removed by which batch. */
-export const FORGET = (which: string) => `WITH gone AS (
-    DELETE FROM ledger l ${which} RETURNING l.audience_no, l.tenant_no, l.destination_no, l.customer_no, l.remove_batch)
-  INSERT INTO removed_member (audience_no, tenant_no, destination_no, customer_no, batch_no)
-  SELECT audience_no, tenant_no, destination_no, customer_no, remove_batch FROM gone ORDER BY audience_no, customer_no
-  ON CONFLICT (audience_no, customer_no) DO UPDATE SET batch_no = excluded.batch_no, removed_at = excluded.removed_at`
-
-/**
- * Whoever was removed by these batches, and not added since, is gone: the ledger forgets them (C12). Who was refused is left to do,
- * and stays; where the platform refused some without naming them, it may be anybody. What was sent twice may land once more, and its people are
- * remembered until then (`FORGET_REPEATED`). Which call removed them is kept for a time.
- */
-export async function forgetRemoved(tx: Tx, audienceNo: number, batchNos: readonly number[]): Promise<void> {
-  if (batchNos.length === 0) return
-  await tx.query(
-    FORGET(`USING batch b WHERE l.audience_no = $1 AND l.remove_batch = ANY($2) AND b.no = l.remove_batch AND b.unnamed_rejections = 0 AND b.attempts <= 1
-       AND l.add_batch < l.remove_batch AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
-       AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no)`),
-    [audienceNo, batchNos],
-  )
-}
-
 /** The batch was never taken: whoever it named first is as unknown as before, and will be an addition again. */
 export async function neverAdded(tx: Tx, audienceNo: number, batchNo: number, customers: readonly number[]): Promise<void> {
   await tx.query('DELETE FROM ledger WHERE audience_no = $1 AND add_batch = $2 AND remove_batch IS NULL AND customer_no = ANY($3)', [

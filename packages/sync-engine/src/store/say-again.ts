@@ -1,7 +1,7 @@
 /** Whose last word is to be said again, and when (SYNC.md C2, C4, C16). */
 import type { Tx } from '@audience-sync/db/database'
 import { REFUSED_AGAIN_MS } from '../options.ts'
-import { FORGET, type LedgerScope } from './ledger.ts'
+import type { LedgerScope } from './ledger.ts'
 
 const DOUBTFUL_FIRST = '15 minutes' // C16: a call that outlived its worker has landed by then …
 export const DOUBTFUL_THEN = '24 hours' // … and whatever the platform made of it has been applied
@@ -12,7 +12,7 @@ const LATEST = '7 days' // C4: nobody waits longer for earlier calls to be termi
  * Its outcome was unknown for a while, and a try of it may still land: a day from the last one, which ended with the answer, or when it was
  * given up. A try that was surely not taken does not count.
  */
-const TWICE = `((attempts > 1 OR state = 'abandoned') AND greatest(sent_at, accepted_at) > now() - interval '${DOUBTFUL_THEN}')`
+export const TWICE = `((attempts > 1 OR state = 'abandoned') AND greatest(sent_at, accepted_at) > now() - interval '${DOUBTFUL_THEN}')`
 
 /** A repetition of the last day, which nobody watches. */
 const UNSEEN = `(repeat AND sent_at > now() - interval '${DOUBTFUL_THEN}')`
@@ -43,15 +43,18 @@ export const FORGET_EARLIER = (atMost: number) => `DELETE FROM say_again WHERE c
   WHERE s.due_at = 'infinity' AND greatest(b.sent_at, b.accepted_at) < now() - interval '${DOUBTFUL_THEN}'
     AND NOT EXISTS (SELECT FROM batch o WHERE o.audience_no = s.audience_no AND o.state = 'accepted' AND o.no <= s.after_batch) LIMIT ${atMost})`
 
-const FIRST_REMOVAL = `(SELECT min(r.no) FROM batch r WHERE r.audience_no = $1 AND r.operation = 'remove' AND r.state = 'accepted')`
+/** Of audience `$1`, the first that fulfils this, or null. The ledger names a person's last removal only: from here on an earlier one may have named them, too. */
+const FIRST_REMOVAL = (which: string) => `(SELECT min(no) FROM batch WHERE audience_no = $1 AND operation = 'remove' AND ${which})`
+/** The platform has not finished with it, or another sending of it may land. */
+export const FIRST_TO_COME = FIRST_REMOVAL(`(state = 'accepted' OR ${TWICE})`)
 
 /**
  * After a word was accepted: those of its people whose other call, of the opposite kind, may still be applied after it. Where the
  * platform keeps no order (`ordered`: it does, or is done when it answers) that is any call it has not finished with, and a
  * repetition of the last day, which nobody watches. Any word besides doubts one whose outcome was unknown for a while, because that may
  * have landed twice. A row stays when a newer word is said: what may come late, may come after that, too. An addition that was applied after the
- * removal was sent may have come after it: where another audience made the call (`shared_call`), that may be long ago. Of removals the ledger
- * knows the last only, which may never have been made: an earlier one that is unfinished may have named the person, too.
+ * removal was sent may have come after it: where another audience made the call (`shared_call`), that may be long ago. An
+ * addition may be met by any removal before the one that the ledger names.
  */
 export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: string, ordered: boolean, customers: readonly number[]): Promise<void> {
   await tx.query(
@@ -61,9 +64,9 @@ export async function leaveToSayAgain(tx: Tx, scope: LedgerScope, operation: str
      FROM ledger l
      LEFT JOIN say_again before ON $4 = 'remove' AND before.audience_no = l.audience_no AND before.customer_no = l.customer_no AND before.due_at = 'infinity'
      JOIN LATERAL (
-       SELECT no, (state = 'accepted' OR $4 = 'remove' AND applied_at > (SELECT sent_at FROM batch WHERE no = l.remove_batch) OR $4 = 'add' AND ${FIRST_REMOVAL} < no) AND NOT $5
+       SELECT no, (state = 'accepted' OR $4 = 'remove' AND applied_at > (SELECT sent_at FROM batch WHERE no = l.remove_batch) OR $4 = 'add' AND ${FIRST_REMOVAL(`state = 'accepted'`)} < no) AND NOT $5
            OR before.customer_no IS NOT NULL AS unfinished,
-         ${TWICE} OR (${UNSEEN} AND NOT $5) OR coalesce(before.times > 1, false) AS doubtful
+         ${TWICE} OR (${UNSEEN} AND NOT $5) OR $4 = 'add' AND coalesce(${FIRST_REMOVAL(TWICE)} < no, false) OR coalesce(before.times > 1, false) AS doubtful
        FROM batch WHERE no = CASE WHEN $4 = 'remove' THEN l.add_batch ELSE l.remove_batch END
      ) AS o ON o.unfinished OR o.doubtful
      WHERE l.audience_no = $1 AND l.generation = $7 AND l.customer_no = ANY($6) ORDER BY l.customer_no
@@ -188,14 +191,3 @@ export async function audiencesToSayAgain(tx: Tx, destinationNo: number): Promis
   )
   return rows
 }
-
-/**
- * Nobody saw what a repeated removal did, or the other sending of one that was sent twice, so its people are remembered for as long as it
- * may still come: whoever returns meanwhile is said again. Answers how many were forgotten.
- */
-export const FORGET_REPEATED = (atMost: number) =>
-  FORGET(`WHERE l.ctid IN (
-  SELECT l.ctid FROM ledger l JOIN batch b ON b.no = l.remove_batch
-  WHERE l.remove_batch > l.add_batch AND (b.repeat OR b.attempts > 1) AND b.state = 'applied' AND b.accepted_at < now() - interval '${DOUBTFUL_THEN}' AND b.unnamed_rejections = 0
-    AND NOT EXISTS (SELECT FROM todo t WHERE t.audience_no = l.audience_no AND t.customer_no = l.customer_no)
-    AND NOT EXISTS (SELECT FROM say_again s WHERE s.audience_no = l.audience_no AND s.customer_no = l.customer_no) LIMIT ${atMost})`)

@@ -47,10 +47,11 @@ export function leaveToSayAgain(book: Book, operation: Batch['operation'], custo
     const other = entry && book.batch(operation === 'remove' ? entry.addBatch : entry.removeBatch)
     if (!other) continue
     const sentAt = book.batch(entry.removeBatch)?.sentAt ?? 0
-    // Of a removal the ledger knows the last only: an earlier one that is unfinished may have named them, too.
-    const earlier = operation === 'add' && book.mine.some(({ no, operation, state }) => operation === 'remove' && state === 'accepted' && no < other.no)
+    // Of removals the ledger knows the last only: an earlier one may have named them, too.
+    const hidden = operation === 'add' ? book.mine.filter((one) => one.operation === 'remove' && one.no < other.no) : []
+    const earlier = hidden.some(({ state }) => state === 'accepted')
     const unfinished = other.state === 'accepted' || earlier || (operation === 'remove' && other.appliedAt > sentAt) || before !== undefined
-    const doubtful = mayLandTwice(book, other) || isUnseen(book, other) || (before?.times ?? 0) > 1
+    const doubtful = [other, ...hidden].some((one) => mayLandTwice(book, one)) || isUnseen(book, other) || (before?.times ?? 0) > 1
     if (!unfinished && !doubtful) continue
     const both = operation === 'remove'
     upsert(book, no, { times: doubtful ? 2 : 1, due: today, after: other.no, both }, (row) => ({ due: today, both: row.both || both }))
@@ -130,11 +131,13 @@ export function forget(book: Book): void {
     if (stays(entry) || batch?.state !== 'applied' || book.todo.has(no) || book.again.has(no)) continue
     // Nobody saw the effect of a repetition, or of the other sending: it is remembered for as long as it may still come.
     if ((batch.repeat || batch.sendings > 1) && batch.acceptedOn === today) continue
+    // Nor while an earlier removal, which may have named them, too, may come.
+    if (book.mine.some((one) => one.operation === 'remove' && one.no < batch.no && (one.state === 'accepted' || mayLandTwice(book, one)))) continue
     book.ledger.delete(no)
   }
 }
 
-/** FORGET_EARLIER, FORGET_REPEATED: a day later. */
+/** FORGET_EARLIER, FORGET_LATER: a day later. */
 export function forgetEarlier(book: Book): void {
   for (const [no, { due, after }] of book.again) {
     const batch = book.batch(after)

@@ -1,0 +1,2 @@
+CREATE INDEX "batch_may_come" ON "batch" USING btree ("audience_no") WHERE state IN ('accepted', 'abandoned') OR repeat OR attempts > 1;--> statement-breakpoint
+CREATE INDEX "batch_for_account" ON "batch" USING btree ("audience_no") WHERE manner = 'account';
