@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from '@jest/globals'
 import { housekeep } from '../src/housekeeping.ts'
 import { forgetRemoved } from '../src/store/forget.ts'
+import { neverMind } from '../src/store/say-again.ts'
 import { makeWorld, type World } from './world.ts'
 
 let world: World
@@ -42,4 +43,21 @@ test('C16: while an earlier removal may land once more, they are remembered; a d
   await world.database.admin(`UPDATE sync.batch SET sent_at = sent_at - interval '25 hours', accepted_at = accepted_at - interval '25 hours'`)
   await housekeep(world.engine)
   expect(await remembered()).toBe(false)
+})
+
+test.each([
+  ['also where the person has changed before the repetition: the run that says the change needs it', true, 1],
+  ['and a row without it is dropped: the feed has the change', false, 0],
+])('C4: what is remembered of an earlier addition stays, %s', async (_what, both, left) => {
+  world = await makeWorld({})
+  world.behavior.join(1)
+  await world.sync()
+  await world.database.admin(
+    `INSERT INTO sync.say_again (audience_no, tenant_no, destination_no, customer_no, due_at, times, after_batch, both_halves)
+     SELECT audience_no, tenant_no, destination_no, customer_no, now(), 1, add_batch, $1 FROM sync.ledger`,
+    [both],
+  )
+  const [row] = await world.database.admin<{ after: string }>('SELECT after_batch AS after FROM sync.say_again')
+  await world.engine.db.tenant(world.tenantId, (tx) => neverMind(tx, world.audienceNo, [{ customerNo: 1, afterBatch: Number(row?.after) }]))
+  expect(await world.database.admin('SELECT FROM sync.say_again')).toHaveLength(left)
 })

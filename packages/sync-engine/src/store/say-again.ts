@@ -98,14 +98,17 @@ export async function forgetToSayAgain(tx: Tx, audienceNo: number, customers: re
 const LEFT = (row: string) =>
   `EXISTS (SELECT FROM todo t WHERE t.audience_no = ${row}.audience_no AND t.customer_no = ${row}.customer_no AND t.not_before < 'infinity')`
 
-/** There is nothing to repeat after all: the person has changed, and the feed has that. A row that somebody wrote since it was read stays. */
+/**
+ * There is nothing to repeat after all: the person has changed, and the feed has that. A row that somebody wrote since it was read stays; so does
+ * what is remembered of an earlier addition, for the run that says the change.
+ */
 export async function neverMind(tx: Tx, audienceNo: number, people: readonly Pick<Again, 'customerNo' | 'afterBatch'>[]): Promise<void> {
   if (people.length === 0) return
-  await tx.query(
-    `DELETE FROM say_again s USING unnest($2::bigint[], $3::bigint[]) AS p(customer_no, after_batch)
-     WHERE s.audience_no = $1 AND s.customer_no = p.customer_no AND s.after_batch IS NOT DISTINCT FROM p.after_batch`,
-    [audienceNo, people.map(({ customerNo }) => customerNo), people.map(({ afterBatch }) => afterBatch)],
-  )
+  const which = `FROM unnest($2::bigint[], $3::bigint[]) AS p(customer_no, after_batch)
+     WHERE s.audience_no = $1 AND s.customer_no = p.customer_no AND s.after_batch IS NOT DISTINCT FROM p.after_batch`
+  const values = [audienceNo, people.map(({ customerNo }) => customerNo), people.map(({ afterBatch }) => afterBatch)]
+  await tx.query(`UPDATE say_again s SET due_at = now() + interval '${DOUBTFUL_FIRST}' ${which} AND s.both_halves`, values)
+  await tx.query(`DELETE FROM say_again s USING ${which.slice('FROM '.length)} AND NOT s.both_halves`, values)
 }
 
 /**

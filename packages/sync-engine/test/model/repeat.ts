@@ -20,8 +20,9 @@ export function repeatLastWords(book: Book, run: number, next: Next, removalsOnl
     const entry = book.ledger.get(no)
     if (!entry || (removalsOnly && entry.removeBatch < entry.addBatch)) continue
     const parts = entry.removeBatch > entry.addBatch ? removal(no, entry.held) : addition(book, no)
-    // There is nothing to repeat after all; a row that somebody wrote since it was read stays.
-    if (parts.length === 0 && book.again.get(no)?.after === seen.get(no)) book.again.delete(no)
+    // There is nothing to repeat after all; a row that somebody wrote since it was read stays, and what is remembered of an earlier addition.
+    const row = book.again.get(no)
+    if (parts.length === 0 && row?.after === seen.get(no) && !row?.both) book.again.delete(no)
     const manner = parts.length === 1 && parts[0]?.operation === 'remove' && optedOut(book, no) ? 'account' : 'list'
     for (const packed of packers[manner].add(parts)) say(packed, manner)
   }
