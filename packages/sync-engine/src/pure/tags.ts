@@ -8,7 +8,22 @@ import type { Hmac } from '@audience-sync/vault/hmac'
 
 const HIGH_BITS = 2 ** 32
 
-export function tagsOf(hmac: Hmac, keys: readonly KeyDefinition[], sets: readonly KeySet[]): number[] {
+export interface Tagged {
+  readonly customerNo: number
+  readonly tags: readonly number[]
+}
+
+/** People with the tags of what is said of them. */
+export const taggedBy = (
+  hmac: Hmac,
+  keys: readonly KeyDefinition[],
+  people: readonly { readonly customerNo: number; readonly sets: readonly KeySet[] }[],
+): Tagged[] => people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(hmac, keys, sets) }))
+
+/** Of all of them, each once. */
+export const allTags = (people: readonly Tagged[]): number[] => [...new Set(people.flatMap(({ tags }) => tags))]
+
+function tagsOf(hmac: Hmac, keys: readonly KeyDefinition[], sets: readonly KeySet[]): number[] {
   const tags = new Set<number>()
   for (const set of sets) {
     set.forEach((value, i) => {

@@ -5,6 +5,7 @@
  */
 import type { Tx } from '@audience-sync/db/database'
 import type { AudienceRow } from './rows.ts'
+import { DOUBTFUL_THEN } from './say-again.ts'
 import type { StatusReason } from './status.ts'
 
 export interface Replacing {
@@ -35,9 +36,9 @@ export async function isUnfinished(tx: Tx, audienceNo: number): Promise<boolean>
   const { rows } = await tx.query<{ unfinished: boolean }>(
     `SELECT EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state IN ('planned', 'sending', 'unknown'))
        OR EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state = 'accepted')
-       OR EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state = 'abandoned' AND sent_at > now() - interval '24 hours')
+       OR EXISTS (SELECT FROM batch WHERE audience_no = $1 AND state = 'abandoned' AND sent_at > now() - interval '${DOUBTFUL_THEN}')
        OR EXISTS (SELECT FROM run r JOIN batch b ON b.run_no = r.no WHERE r.audience_no = $1 AND r.requested_at > now() - interval '7 days'
-         AND (b.repeat OR b.attempts > 1) AND greatest(b.sent_at, b.accepted_at) > now() - interval '24 hours')
+         AND (b.repeat OR b.attempts > 1) AND greatest(b.sent_at, b.accepted_at) > now() - interval '${DOUBTFUL_THEN}')
        OR EXISTS (SELECT FROM say_again WHERE audience_no = $1 AND due_at < 'infinity') AS unfinished`,
     [audienceNo],
   )

@@ -12,7 +12,7 @@ const LATEST = '7 days' // C4: nobody waits longer for earlier calls to be termi
  * Its outcome was unknown for a while, and a try of it may still land: a day from the last one, which ended with the answer, or when it was
  * given up. A try that was surely not taken does not count.
  */
-export const TWICE = `((attempts > 1 OR state = 'abandoned') AND greatest(sent_at, accepted_at) > now() - interval '${DOUBTFUL_THEN}')`
+const TWICE = `((attempts > 1 OR state = 'abandoned') AND greatest(sent_at, accepted_at) > now() - interval '${DOUBTFUL_THEN}')`
 
 /** A repetition of the last day, which nobody watches. */
 const UNSEEN = `(repeat AND sent_at > now() - interval '${DOUBTFUL_THEN}')`
@@ -20,7 +20,8 @@ const UNSEEN = `(repeat AND sent_at > now() - interval '${DOUBTFUL_THEN}')`
 /**
  * Before another addition takes the place of an earlier one in the ledger, which then knows the later only: where the earlier may still land,
  * that is remembered for the removal to come. The row is never due: it says "once you are removed, you are removed again". Nothing
- * has to be said of two additions alone. Where the person is to be said again anyway, both halves are (`both_halves`). A `repeat` hides no repetition: it says the same, and is as little seen.
+ * has to be said of two additions alone. Where the person is to be said again anyway, both halves are (`both_halves`). A `repeat` hides no
+ * repetition: it says the same, and is as little seen.
  */
 export async function rememberEarlier(tx: Tx, scope: LedgerScope, ordered: boolean, repeat: boolean, customers: readonly number[]): Promise<void> {
   await tx.query(
@@ -104,11 +105,11 @@ const LEFT = (row: string) =>
  */
 export async function neverMind(tx: Tx, audienceNo: number, people: readonly Pick<Again, 'customerNo' | 'afterBatch'>[]): Promise<void> {
   if (people.length === 0) return
-  const which = `FROM unnest($2::bigint[], $3::bigint[]) AS p(customer_no, after_batch)
+  const which = `unnest($2::bigint[], $3::bigint[]) AS p(customer_no, after_batch)
      WHERE s.audience_no = $1 AND s.customer_no = p.customer_no AND s.after_batch IS NOT DISTINCT FROM p.after_batch`
   const values = [audienceNo, people.map(({ customerNo }) => customerNo), people.map(({ afterBatch }) => afterBatch)]
-  await tx.query(`UPDATE say_again s SET due_at = now() + interval '${DOUBTFUL_FIRST}' ${which} AND s.both_halves`, values)
-  await tx.query(`DELETE FROM say_again s USING ${which.slice('FROM '.length)} AND NOT s.both_halves`, values)
+  await tx.query(`UPDATE say_again s SET due_at = now() + interval '${DOUBTFUL_FIRST}' FROM ${which} AND s.both_halves`, values)
+  await tx.query(`DELETE FROM say_again s USING ${which} AND NOT s.both_halves`, values)
 }
 
 /**

@@ -1,12 +1,8 @@
 /** Who holds which identifier, as tags (SYNC.md C2). */
 import type { Tx } from '@audience-sync/db/database'
+import type { Tagged } from '../pure/tags.ts'
 import type { LedgerScope } from './ledger.ts'
 import { DOUBTFUL_THEN } from './say-again.ts'
-
-export interface Tagged {
-  readonly customerNo: number
-  readonly tags: readonly number[]
-}
 
 /** Of a row that was never due: what was remembered of an earlier addition (`rememberEarlier`) goes along. */
 const DUE_NOW = `due_at = CASE WHEN s.due_at = 'infinity' THEN excluded.due_at ELSE s.due_at END, both_halves = s.both_halves OR s.due_at = 'infinity'`

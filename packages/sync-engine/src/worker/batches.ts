@@ -13,7 +13,7 @@ import type { Batch, EncodedRequest, Operation, SendConfig, Session } from '@aud
 import { encodeHeld } from '../pure/held.ts'
 import type { Packed, Part } from '../pure/packer.ts'
 import { type BatchPerson, decodePayload, encodePayload } from '../pure/payload.ts'
-import { tagsOf } from '../pure/tags.ts'
+import { taggedBy } from '../pure/tags.ts'
 import { heldOf, payloadOf } from '../sealer.ts'
 import { clearTodo, leave, leftBy, neverAdded, recordAdditions, recordRemovals } from '../store/ledger.ts'
 import { recordPrivacyRemovals, recordRepeatedRemovals } from '../store/privacy-removals.ts'
@@ -67,7 +67,7 @@ export async function storeBatch(
     held: seal(encodeHeld(keys, heldAfter), heldOf(audience.no, customerNo)),
   }))
   const tagging = await taggingOf(job)
-  const tagged = packed.operation === 'add' ? people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, keys, sets) })) : []
+  const tagged = packed.operation === 'add' ? taggedBy(tagging, keys, people) : []
   const row = await job.lease.fenced(run.no, async (tx) => {
     const no = await insertBatch(tx, job, run, {
       operation: packed.operation,

@@ -5,28 +5,24 @@
 import type { Tx } from '@audience-sync/db/database'
 import type { Failure } from '@audience-sync/destination-kit/failure'
 import type { Hmac } from '@audience-sync/vault/hmac'
-import { tagsOf } from '../pure/tags.ts'
+import { allTags, taggedBy } from '../pure/tags.ts'
 import type { RunRow } from '../store/rows.ts'
 import { leaveToSayAgain, saidAgain } from '../store/say-again.ts'
-import { leaveAddedToSayAgain, leaveSharersToSayAgain, recordTags, type Tagged } from '../store/tags.ts'
+import { leaveAddedToSayAgain, leaveSharersToSayAgain, recordTags } from '../store/tags.ts'
 import type { OpenBatch } from './batches.ts'
 import { type Job, taggingOf } from './job.ts'
 import { leaveSharersElsewhere } from './opt-out.ts'
 
-const taggedBy = (job: Job, { people }: OpenBatch, tagging: Hmac): Tagged[] =>
-  people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, job.engine.destination.manifest.keys, sets) }))
-const all = (tagged: readonly Tagged[]): number[] => [...new Set(tagged.flatMap(({ tags }) => tags))]
-
 /** In the transaction that records that the platform took it. */
 export async function leaveLastWords(tx: Tx, job: Job, batch: OpenBatch, tagging: Hmac): Promise<void> {
   const { row, people } = batch
-  const { applies, keepsOrder } = job.engine.destination.manifest
+  const { keys, applies, keepsOrder } = job.engine.destination.manifest
   const customers = people.map(({ customerNo }) => customerNo)
   const ordered = keepsOrder || applies === 'answer'
   if (row.repeat) await saidAgain(tx, row.audienceNo, row.no, customers)
   else await leaveToSayAgain(tx, job.scope, row.operation, ordered, customers)
   if (row.operation === 'add') {
-    if (!ordered) await leaveAddedToSayAgain(tx, job.scope, () => taggedBy(job, batch, tagging))
+    if (!ordered) await leaveAddedToSayAgain(tx, job.scope, () => taggedBy(tagging, keys, people))
     return
   }
   await leaveSharers(tx, job, batch, tagging)
@@ -34,8 +30,8 @@ export async function leaveLastWords(tx: Tx, job: Job, batch: OpenBatch, tagging
 
 async function leaveSharers(tx: Tx, job: Job, batch: OpenBatch, tagging: Hmac, doubtful = false): Promise<void> {
   const { row } = batch
-  const tagged = taggedBy(job, batch, tagging)
-  await leaveSharersToSayAgain(tx, job.scope, row.no, all(tagged), { doubtful })
+  const tagged = taggedBy(tagging, job.engine.destination.manifest.keys, batch.people)
+  await leaveSharersToSayAgain(tx, job.scope, row.no, allTags(tagged), { doubtful })
   if (row.manner !== 'account' || row.sharedCall !== null) return
   // What other audiences held went along.
   await recordTags(tx, job.scope, tagged)

@@ -17,7 +17,7 @@ import { type InAccount, removalEverywhere, sharedBy, whoGoes } from '../pure/ev
 import { decodeHeld } from '../pure/held.ts'
 import { type Packed, Packer } from '../pure/packer.ts'
 import type { BatchPerson } from '../pure/payload.ts'
-import { tagsOf } from '../pure/tags.ts'
+import { allTags, taggedBy } from '../pure/tags.ts'
 import { heldOf } from '../sealer.ts'
 import { alone } from '../store/alone.ts'
 import { callsFor, recordTakenAlong, type TakenAlong } from '../store/privacy-removals.ts'
@@ -189,9 +189,9 @@ export async function leaveSharersElsewhere(tx: Tx, { engine, audience }: Job, b
   for (const { no, tagKey, ...rest } of rows) {
     const scope = { audienceNo: no, ...rest }
     const tagging = hmacSha256(await open(tagKey, ['tags', String(no)]))
-    const tagged = people.map(({ customerNo, sets }) => ({ customerNo, tags: tagsOf(tagging, engine.destination.manifest.keys, sets) }))
+    const tagged = taggedBy(tagging, engine.destination.manifest.keys, people)
     const gone = people.map(({ customerNo }) => customerNo)
-    await leaveSharersToSayAgain(tx, scope, batchNo, [...new Set(tagged.flatMap(({ tags }) => tags))], { goneEverywhere: gone })
+    await leaveSharersToSayAgain(tx, scope, batchNo, allTags(tagged), { goneEverywhere: gone })
     await recordTags(tx, scope, tagged)
   }
 }
